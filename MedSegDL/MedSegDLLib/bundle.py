@@ -1,0 +1,354 @@
+"""A model is a folder in MONAI Bundle layout; this reads, checks and writes it without torch.
+
+    configs/metadata.json      MONAI's metadata keys plus one object "medseg", described by `Specification`
+    models/model.safetensors   the weights
+    models/model.xml, .bin     optional OpenVINO graph of the same weights: a CPU then needs neither torch nor MONAI
+    docs/README.md             model card
+    LICENSE
+
+Lists with one number an axis are in the order i, j, k of `orientation`: with "RAS" the first number is left-right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .errors import ModelError
+from .labels import Code, Label, Terminology
+
+FORMAT = 1
+METADATA = Path("configs/metadata.json")
+WEIGHTS = Path("models/model.safetensors")
+GRAPH = Path("models/model.xml")
+MODEL_CARD = Path("docs/README.md")
+
+_INTENSITY_RULES = ("window", "percentile", "zscore")
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How grey values become network input.
+
+    rule "window": clip to [low, high], subtract mean, divide by std (numbers of the training data, e.g. HU).
+    rule "percentile": low and high are percentiles of the image at hand; then as "zscore".
+    rule "zscore": mean and standard deviation of the image at hand.
+    """
+
+    rule: str
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    std: float | None = None
+
+    def __post_init__(self):
+        if self.rule not in _INTENSITY_RULES:
+            raise ModelError(f"The intensity rule '{self.rule}' is unknown; known are {', '.join(_INTENSITY_RULES)}.")
+        needed = {"window": ("low", "high", "mean", "std"), "percentile": ("low", "high"), "zscore": ()}[self.rule]
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ModelError(f"The intensity rule '{self.rule}' lacks {', '.join(missing)}.")
+        if self.rule == "window" and self.std <= 0:
+            raise ModelError(f"The intensity rule's standard deviation is {self.std}; it must be positive.")
+        if self.low is not None and self.low >= self.high:
+            raise ModelError(f"The intensity rule's range {self.low} to {self.high} is empty.")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the registry and its arguments; `head` names the tensor whose first axis counts the classes."""
+
+    name: str
+    spatial_dims: int
+    in_channels: int
+    out_channels: int
+    head: str
+    arguments: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How the predictor runs the network; a user may override overlap and mirroring.
+
+    overlap: share of a window that its neighbour covers, 0 up to below 1.
+    mirror: average over mirrored inputs along all axes.
+    air_below: raw grey value; a window in which nothing is above it is background without a look. None: look at all.
+    largest_only: keep only the largest connected piece of each structure.
+    cpu_precision: "bf16" where the trained Dice was shown to hold, else "f32".
+    """
+
+    overlap: float = 0.5
+    mirror: bool = False
+    air_below: float | None = None
+    largest_only: bool = False
+    cpu_precision: str = "f32"
+
+    def __post_init__(self):
+        if not 0 <= self.overlap < 1:
+            raise ModelError(f"The overlap of windows is {self.overlap}; it must be from 0 up to below 1.")
+        if self.cpu_precision not in ("f32", "bf16"):
+            raise ModelError(f"The CPU precision '{self.cpu_precision}' is neither 'f32' nor 'bf16'.")
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """A quick model that finds where to look: its structures' box, grown by the margin, is what this model sees."""
+
+    model: str
+    margin_mm: float
+    values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Specification:
+    """The "medseg" object of metadata.json."""
+
+    network: Network
+    modality: tuple[str, ...]
+    orientation: str
+    spacing_mm: tuple[float, float, float]
+    patch: tuple[int, int, int]
+    intensity: Intensity
+    labels: tuple[Label, ...]
+    licence: str
+    inference: Inference = Inference()
+    coarse: Coarse | None = None
+    prompts: tuple[str, ...] = ()
+    results: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        _check_orientation(self.orientation)
+        _check_positive("spacing_mm", self.spacing_mm)
+        _check_positive("patch", self.patch)
+        _check_labels(self.labels, self.network.out_channels)
+
+    @property
+    def patch_kji(self) -> tuple[int, int, int]:
+        """Size of a window in voxels, in the order of an array's axes."""
+        return tuple(self.patch[::-1])
+
+    @property
+    def class_values(self) -> np.ndarray:
+        """Label value of each network class; background first."""
+        return np.array([0, *(label.value for label in self.labels)], dtype=np.uint8)
+
+    def to_dict(self) -> dict:
+        return {"format": FORMAT, **_without_none(asdict(self))}
+
+    @staticmethod
+    def from_dict(data: dict) -> Specification:
+        """Raises ModelError that names the key which is missing, unknown or wrong."""
+        data = dict(data)
+        found_format = data.pop("format", None)
+        data.pop("files", None)  # the checksums, which belong to the Bundle
+        if found_format != FORMAT:
+            raise ModelError(
+                f"The model has format {found_format}; this version of MedSegDL reads format {FORMAT}.",
+                "Update MedSegDL, or get the model in the matching version.",
+            )
+        try:
+            data["network"] = Network(**data["network"])
+            data["intensity"] = Intensity(**data["intensity"])
+            data["labels"] = tuple(_label_from_dict(label) for label in data["labels"])
+            data["inference"] = Inference(**data.get("inference", {}))
+            data["coarse"] = Coarse(**data["coarse"]) if data.get("coarse") else None
+            for name in ("modality", "spacing_mm", "patch", "prompts"):
+                data[name] = tuple(data.get(name, ()))
+            return Specification(**data)
+        except KeyError as missing:
+            raise ModelError(f"This is not a MedSeg model: metadata.json has no {missing}.", _REMEDY) from missing
+        except TypeError as wrong:
+            raise ModelError("metadata.json has a missing, unknown or misshapen entry.", _REMEDY, str(wrong)) from wrong
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model folder that has been read and checked."""
+
+    folder: Path
+    metadata: dict
+    spec: Specification
+
+    @staticmethod
+    def load(folder: str | Path) -> Bundle:
+        """Read metadata.json and check it against the weights' header; checksums are checked by `verify`.
+
+        Raises ModelError for a missing or damaged file, a wrong entry, or labels that do not fit the weights.
+        """
+        folder = Path(folder)
+        metadata = _read_json(folder / METADATA)
+        if not isinstance(metadata.get("medseg"), dict):
+            raise ModelError(f"'{folder.name}' is not a MedSeg model: metadata.json has no 'medseg' object.", _REMEDY)
+        bundle = Bundle(folder, metadata, Specification.from_dict(metadata["medseg"]))
+        bundle._check_classes()
+        return bundle
+
+    @property
+    def name(self) -> str:
+        return self.metadata.get("name", self.folder.name)
+
+    @property
+    def version(self) -> str:
+        return self.metadata.get("version", "0.0.0")
+
+    @property
+    def weights_path(self) -> Path:
+        return self.folder / WEIGHTS
+
+    @property
+    def graph_path(self) -> Path | None:
+        """The exported OpenVINO graph, None if the bundle has none."""
+        return self.folder / GRAPH if str(GRAPH) in self.checksums else None
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        return self.metadata["medseg"].get("files", {})
+
+    @property
+    def size_bytes(self) -> int:
+        return sum((self.folder / name).stat().st_size for name in self.checksums)
+
+    @cached_property
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        return safetensors_shapes(self.weights_path)
+
+    def verify(self) -> None:
+        """Compare the SHA-256 of every listed file. Raises ModelError."""
+        for name, expected in self.checksums.items():
+            if sha256(self.folder / name) != expected:
+                raise ModelError(f"The model '{self.name}' is damaged: {name} has a wrong checksum.", _REMEDY)
+
+    def _check_classes(self) -> None:
+        network = self.spec.network
+        if str(WEIGHTS) not in self.checksums:
+            raise ModelError(f"metadata.json of '{self.name}' lists no checksum for {WEIGHTS}.", _REMEDY)
+        shape = self.tensor_shapes.get(network.head)
+        if shape is None:
+            raise ModelError(f"The weights of '{self.name}' have no tensor '{network.head}'.", _REMEDY)
+        if shape[0] != network.out_channels:
+            raise ModelError(
+                f"The labels of '{self.name}' do not fit its weights: "
+                f"{len(self.spec.labels)} structures and background, but {shape[0]} classes.",
+                _REMEDY,
+            )
+
+
+_REMEDY = "Install the model again from its source."
+
+
+def write_metadata(folder: str | Path, description: dict, spec: Specification) -> Bundle:
+    """Write metadata.json for the files that lie in the folder, with their checksums, and read the bundle back.
+
+    Args:
+        folder: holds models/model.safetensors and, if it was exported, the graph.
+        description: MONAI's keys: name, version, description, authors, copyright, data_source, intended_use, ...
+    """
+    folder = Path(folder)
+    files = [WEIGHTS, *(path for path in (GRAPH, GRAPH.with_suffix(".bin")) if (folder / path).exists())]
+    medseg = spec.to_dict() | {"files": {path.as_posix(): sha256(folder / path) for path in files}}
+    metadata = description | {"network_data_format": _network_data_format(spec), "medseg": medseg}
+    (folder / METADATA).parent.mkdir(parents=True, exist_ok=True)
+    (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Bundle.load(folder)
+
+
+def sha256(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"The model file {path.name} is missing or cannot be read.", _REMEDY, str(error)) from error
+
+
+def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor, from the file's header: eight bytes of length, then JSON."""
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > path.stat().st_size:
+                raise ValueError("header longer than the file")
+            header = json.loads(file.read(length))
+    except (OSError, ValueError, struct.error) as error:
+        raise ModelError(f"The weights {path.name} are missing or damaged.", _REMEDY, str(error)) from error
+    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+
+
+def _network_data_format(spec: Specification) -> dict:
+    """MONAI's description of what goes in and out."""
+    image = {
+        "type": "image",
+        "format": "hounsfield" if spec.modality == ("CT",) else "magnitude",
+        "modality": ", ".join(spec.modality),
+        "num_channels": spec.network.in_channels,
+        "spatial_shape": list(spec.patch_kji),
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": {str(n): "image" for n in range(spec.network.in_channels)},
+    }
+    classes = {"0": "background"} | {str(n): label.name for n, label in enumerate(spec.labels, start=1)}
+    prediction = image | {
+        "format": "segmentation",
+        "num_channels": spec.network.out_channels,
+        "value_range": [0, 1],
+        "channel_def": classes,
+    }
+    return {"inputs": {"image": image}, "outputs": {"pred": prediction}}
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"'{path.parents[1]}' is not a model: it has no {METADATA}.",
+            "Choose a model folder, or see the installed ones with 'medseg models'.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{METADATA} of '{path.parents[1].name}' is damaged.", _REMEDY, str(error)) from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{METADATA} of '{path.parents[1].name}' is damaged.", _REMEDY)
+    return data
+
+
+def _label_from_dict(data: dict) -> Label:
+    codes = {name: Code(**code) for name, code in data["terminology"].items()}
+    return Label(data["value"], data["name"], tuple(data["color"]), Terminology(**codes))
+
+
+def _without_none(value):
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _check_orientation(orientation: str) -> None:
+    axes = {letter: axis for axis, pair in enumerate(("LR", "PA", "IS")) for letter in pair}
+    if sorted(axes.get(letter, -1) for letter in orientation) != [0, 1, 2]:
+        raise ModelError(f"The orientation '{orientation}' is not three letters such as RAS or LPS.", _REMEDY)
+
+
+def _check_positive(name: str, values) -> None:
+    if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
+        raise ModelError(f"The model's {name} is {list(values)}; it must be three positive numbers.", _REMEDY)
+
+
+def _check_labels(labels: tuple[Label, ...], out_channels: int) -> None:
+    values = [label.value for label in labels]
+    if not labels or len(set(values)) != len(values) or not all(1 <= value <= 255 for value in values):
+        raise ModelError(f"The label values {values} must be different whole numbers from 1 to 255.", _REMEDY)
+    if len({label.name for label in labels}) != len(labels):
+        raise ModelError("Two labels of the model have the same name.", _REMEDY)
+    if out_channels != len(labels) + 1:
+        raise ModelError(
+            f"The network has {out_channels} classes for {len(labels)} structures and background.", _REMEDY
+        )
