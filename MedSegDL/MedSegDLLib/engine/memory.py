@@ -1,0 +1,50 @@
+"""How much memory a run will need, before it starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..bundle import Specification
+from ..errors import DeviceError
+from ..volume import Grid
+from .preprocessing import network_grid
+
+_FLOAT = 4
+_WORKING_BYTES = 200 << 20  # slabs of the resampling and of the upsampling
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes that a run adds to the process, without the network itself.
+
+    Only a window's depth of logits is held at a time, so they grow with the area of a layer, not with the volume.
+    """
+
+    image: int
+    logits: int
+    labels: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.image + self.logits + self.labels + _WORKING_BYTES
+
+    @staticmethod
+    def of(grid: Grid, spec: Specification) -> MemoryPlan:
+        shape = network_grid(grid, spec).shape
+        depth = min(spec.patch_kji[0], shape[0])
+        layer = math.prod(shape[1:])
+        classes = spec.network.out_channels
+        # while the image is resampled, one intermediate result of at most the larger size is beside it
+        image = _FLOAT * (math.prod(shape) + max(math.prod(shape), math.prod(grid.shape) // 2))
+        # the windows' sum, its finished layers, and a window's own logits
+        logits = _FLOAT * classes * (2 * depth * layer + math.prod(spec.patch_kji))
+        return MemoryPlan(image, logits, math.prod(grid.shape))
+
+    def check(self, free_bytes: int) -> None:
+        """Raise DeviceError if more is needed than is free."""
+        if self.total_bytes > free_bytes:
+            raise DeviceError(
+                f"The volume needs about {self.total_bytes / 1e9:.1f} GB of memory, {free_bytes / 1e9:.1f} GB is free.",
+                "Close other programs, or segment a region of the volume.",
+            )

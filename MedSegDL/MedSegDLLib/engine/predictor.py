@@ -1,0 +1,202 @@
+"""From a volume to labels on the volume's own grid: what every user of a model runs, and every benchmark measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..bundle import Bundle, Specification
+from ..errors import InputError, ModelError
+from ..volume import Grid, Volume
+from .devices import choose
+from .memory import MemoryPlan
+from .postprocessing import bounding_box, keep_largest
+from .preprocessing import prepare
+from .report import Report, peak_memory_bytes
+from .runtime import make_runtime
+from .windows import SlidingWindow
+
+Region = tuple[slice, slice, slice]
+Progress = Callable[[int, int, str], None]
+
+_CONTEXT = 0.25  # of a window: how far around a region the network may look
+
+
+class Predictor:
+    """A model, loaded on a device.
+
+    Args:
+        bundle: the model.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+        overlap, mirror, precision: override what the bundle's `inference` says.
+        threads: processor cores to use; None for all.
+        coarse: finds the bundle that a coarse-to-fine model names; see `Bundle.spec.coarse`.
+
+    After `segment`, `report` says what it took. Raises ModelError or DeviceError.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        *,
+        overlap: float | None = None,
+        mirror: bool | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        coarse: Callable[[str], Bundle] | None = None,
+    ):
+        if bundle.spec.network.in_channels != 1:
+            raise ModelError(
+                f"'{bundle.name}' takes {bundle.spec.network.in_channels} images at once.",
+                "This version segments one image at a time: choose another model.",
+            )
+        bundle.verify()
+        changes = {"overlap": overlap, "mirror": mirror, "cpu_precision": precision}
+        self._inference = replace(
+            bundle.spec.inference, **{name: value for name, value in changes.items() if value is not None}
+        )
+        self.bundle = bundle
+        self._device = choose(device)
+        self.messages = [self._device.note] if self._device.note and device == "auto" else []
+        self._runtime = make_runtime(bundle, self._device, self._inference.cpu_precision, threads)
+        self._coarse = self._coarse_predictor(coarse, device, threads)
+        self.report = self._new_report()
+
+    @property
+    def device(self) -> str:
+        """The device in words."""
+        return f"{self._device.name}: {self._device.description}"
+
+    def segment(
+        self,
+        volume: Volume,
+        region: Region | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Volume:
+        """Label every voxel of the volume, or of a region of it.
+
+        Args:
+            volume: any geometry; the labels come on the same grid, uint8, values of the bundle's labels.
+            region: slices (k, j, i) with start and stop; outside it everything is background.
+            progress: called with (windows done, windows in all, what is being done).
+            cancelled: asked before each window.
+
+        Raises InputError, DeviceError (memory), CancelledError.
+        """
+        self.report = self._new_report()
+        with self.report.step("check"):
+            volume.check_usable()
+            _check_region(volume.grid, region)
+        if region is None and self._coarse:
+            region = self._find_region(volume, progress, cancelled)
+        labels = np.zeros(volume.array.shape, dtype=np.uint8)
+        if region is None:
+            self._label(volume, labels, progress, cancelled)
+        else:
+            self._label_region(volume, region, labels, progress, cancelled)
+        if self._inference.largest_only:
+            with self.report.step("clean up"):
+                keep_largest(labels)
+        self.report.peak_memory_bytes = peak_memory_bytes()
+        return replace(volume, array=labels)
+
+    def _label(self, volume: Volume, labels: np.ndarray, progress, cancelled) -> None:
+        """Write the labels of the whole volume into `labels`, an array of its shape."""
+        spec = self.bundle.spec
+        if self._device.name == "cpu":
+            MemoryPlan.of(volume.grid, spec).check(self._free_bytes())
+        with self.report.step("prepare"):
+            prepared = prepare(volume, spec).array
+        turned = volume.grid.steps_to(spec.orientation).apply(labels)
+        upsampler = self._runtime.upsampler(prepared.shape, turned, spec.class_values)
+        windows = SlidingWindow(
+            self._runtime, spec.patch_kji, self._inference.overlap, self._inference.mirror, _air_level(spec)
+        )
+        start = time.perf_counter()
+        for layers in windows.layers(prepared, progress, cancelled):
+            self.report.add("windows", time.perf_counter() - start)
+            with self.report.step("labels"):
+                upsampler.push(layers)
+            start = time.perf_counter()
+        self.report.windows += windows.windows
+        self.report.windows_skipped += windows.skipped
+
+    def _label_region(self, volume: Volume, region: Region, labels: np.ndarray, progress, cancelled) -> None:
+        """Segment the region with some context around it, and keep what lies inside."""
+        margin_mm = _CONTEXT * np.array(self.bundle.spec.patch) * self.bundle.spec.spacing_mm
+        seen = _grown(region, volume.grid, float(margin_mm.max()))
+        part = volume.cropped(seen)
+        found = np.zeros(part.array.shape, dtype=np.uint8)
+        self._label(part, found, progress, cancelled)
+        inside = tuple(slice(r.start - s.start, r.stop - s.start) for r, s in zip(region, seen))
+        labels[region] = found[inside]
+
+    def _find_region(self, volume: Volume, progress, cancelled) -> Region | None:
+        """The box of what the coarse model found, or the whole volume if it found nothing."""
+        coarse, rule = self._coarse, self.bundle.spec.coarse
+        with self.report.step("coarse"):
+            found = coarse.segment(volume, None, progress and _named(progress, "Looking for it"), cancelled).array
+            box = bounding_box(np.isin(found, rule.values) if rule.values else found > 0)
+        if box is None:
+            self.report.notes.append(f"The quick model '{rule.model}' found nothing: the whole volume was segmented.")
+            return None
+        return _grown(box, volume.grid, rule.margin_mm)
+
+    def _coarse_predictor(self, find, device: str, threads: int | None) -> Predictor | None:
+        rule = self.bundle.spec.coarse
+        if rule is None:
+            return None
+        from ..models import find_model
+
+        return Predictor((find or find_model)(rule.model), device, threads=threads)
+
+    def _new_report(self) -> Report:
+        report = Report(self.bundle.name, self.device, self._runtime.precision)
+        if self._runtime.precision == "f32" and self._inference.cpu_precision == "bf16":
+            report.notes.append("This processor has no bf16; the network runs in fp32, which is slower.")
+        return report
+
+    def _free_bytes(self) -> int:
+        import psutil
+
+        return psutil.virtual_memory().available
+
+
+def _air_level(spec: Specification) -> float | None:
+    """The bundle's air threshold after normalisation."""
+    air, rule = spec.inference.air_below, spec.intensity
+    if air is None:
+        return None
+    if rule.rule != "window":
+        raise ModelError("The model skips air, but its intensities are relative to each image.", "Use another model.")
+    return (max(air, rule.low) - rule.mean) / rule.std
+
+
+def _check_region(grid: Grid, region: Region | None) -> None:
+    if region is None:
+        return
+    for size, bounds in zip(grid.shape, region):
+        if not 0 <= bounds.start < bounds.stop <= size:
+            raise InputError(
+                f"The region {[[s.start, s.stop] for s in region]} reaches outside the volume {list(grid.shape)}, "
+                "or is empty.",
+                "Choose a region inside the volume.",
+            )
+
+
+def _grown(region: Region, grid: Grid, margin_mm: float) -> Region:
+    """The region with a margin on every side, as far as the grid reaches."""
+    margins = np.ceil(margin_mm / grid.spacing_mm[::-1]).astype(int)
+    return tuple(
+        slice(max(0, s.start - int(margin)), min(size, s.stop + int(margin)))
+        for s, margin, size in zip(region, margins, grid.shape)
+    )
+
+
+def _named(progress: Progress, message: str) -> Progress:
+    return lambda done, total, _: progress(done, total, message)
