@@ -1,0 +1,273 @@
+"""The worker's client: what Slicer, a script and a test use in place of the engine itself.
+
+    with Worker() as worker:
+        worker.load(model_folder)
+        worker.set_image(volume)
+        result = worker.segment(on_progress=print)
+
+`load`, `set_image`, `segment`, `hello` and `restart` block; each has a `begin_...` that does not, for a GUI: it returns
+a `Request`, and `poll` or `feed` calls its `on_done` when the time has come. Requests are answered in order, so a GUI
+may send all three at once and only listen to the last. Everything is called on one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import protocol
+from .connection import Connection, Request
+from .errors import CancelledError, WorkerError
+from .volume import Volume
+from .worker_process import SubprocessTransport, Transport, find_python, worker_command, worker_environment
+
+START_TIMEOUT_SECONDS = 60.0
+
+Region = tuple[slice, slice, slice]
+OnProgress = Callable[[int, int, str], None]
+OnDone = Callable[[Request], None]
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """Labels on the image's own grid, and how they came about: seconds a step, device, memory, notes."""
+
+    labels: Volume
+    report: dict
+
+
+class Worker:
+    """One worker process, started by the first request and kept warm; after its death `restart` brings it back.
+
+    Args:
+        python: the Python that runs it; see `find_python` for the default.
+        log_path: file that takes whatever the worker prints; by default in a private folder, gone with `close`.
+        command: the whole command line, in place of the default one.
+        transport: the pipe; by default a child process and a thread.
+        start_timeout_seconds: how long the first answer may take.
+    """
+
+    def __init__(
+        self,
+        python: str | None = None,
+        log_path: str | Path | None = None,
+        command: list[str] | None = None,
+        transport: Transport | None = None,
+        start_timeout_seconds: float = START_TIMEOUT_SECONDS,
+    ):
+        self._python = python
+        self._command = command
+        self._log_path = log_path
+        self._connection = Connection(transport or SubprocessTransport(), start_timeout_seconds)
+        self._temporary: tempfile.TemporaryDirectory | None = None
+        self._file_count = 0
+        self._model: Request | None = None
+        self._image: Request | None = None
+        self._image_array: weakref.ref[np.ndarray] | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    @property
+    def is_running(self) -> bool:
+        return self._connection.is_open
+
+    @property
+    def folder(self) -> Path:
+        """Private to this client (mode 0700), for the arrays that the two exchange."""
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="medseg-", ignore_cleanup_errors=True)
+        return Path(self._temporary.name)
+
+    @property
+    def log_path(self) -> Path:
+        return Path(self._log_path or self.folder / "worker.log")
+
+    def hello(self) -> dict:
+        """Versions, devices and their free memory."""
+        return self.wait(self.begin_hello())
+
+    def load(self, model_folder: str | Path, device: str = "auto", **options: Any) -> dict:
+        """Load a model; returns the device in use, seconds, and messages about fall-backs.
+
+        Raises:
+            ModelError: missing or damaged.
+            DeviceError: no such device, or no room on it.
+        """
+        return self.wait(self.begin_load(model_folder, device, **options))
+
+    def set_image(self, volume: Volume) -> None:
+        """Make a volume the current image; see `begin_image`."""
+        self.wait(self.begin_image(volume))
+
+    def segment(
+        self,
+        region: Region | None = None,
+        on_progress: OnProgress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SegmentResult:
+        """Segment the current image, or a region (slices for k, j, i) of it, with the model.
+
+        Raises:
+            MedSegError: what the engine met; CancelledError soon after `cancelled` returned True.
+        """
+        return self.wait(self.begin_segment(region, on_progress), cancelled=cancelled)
+
+    def restart(self) -> None:
+        """Start a new process that has the same model and image."""
+        for request in self.begin_restart():
+            self.wait(request)
+
+    def close(self) -> None:
+        """End the worker and remove the private folder."""
+        self._connection.shut_down()
+        self._model = self._image = None
+        if self._temporary:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def wait(
+        self,
+        request: Request,
+        timeout_seconds: float | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Any:
+        """The result of a request that was begun; see `Connection.wait`."""
+        return self._connection.wait(request, timeout_seconds, cancelled)
+
+    def poll(self) -> None:
+        """Take in what the worker has sent, and notice its death; call it every now and then, it never blocks."""
+        self._connection.poll()
+
+    def feed(self, line: bytes) -> None:
+        """Take in one line of the worker, from a transport that calls back."""
+        self._connection.feed(line)
+
+    def cancel(self, request: Request) -> None:
+        """Give a request up: it is done at once, with a CancelledError; the worker stops at its next window."""
+        self._connection.cancel(request)
+
+    def begin_hello(self, on_done: OnDone | None = None) -> Request:
+        self._ensure_running()
+        return self._greet(on_done)
+
+    def begin_load(
+        self, model_folder: str | Path, device: str = "auto", on_done: OnDone | None = None, **options: Any
+    ) -> Request:
+        params = {"model": str(Path(model_folder).absolute()), "device": device, "options": options}
+        self._model = self._begin("load", params, on_done=on_done)
+        return self._model
+
+    def begin_image(self, volume: Volume) -> Request:
+        """Send a volume, unless it is the current image already: the same array object in the same place.
+
+        An array that was changed in place is told apart only by a new object, such as a copy or a view.
+
+        Raises:
+            OutputError: the private folder's disk is full.
+        """
+        place = {"ijk_to_ras": volume.ijk_to_ras.tolist(), "modality": volume.modality, "name": volume.name}
+        if not self._is_current(volume.array, place):
+            path = self._new_file("image")
+            protocol.save_array(path, volume.array)
+            self._send_image({"array": str(path), **place})
+            self._image_array = weakref.ref(volume.array)
+        return self._image
+
+    def begin_segment(
+        self, region: Region | None = None, on_progress: OnProgress | None = None, on_done: OnDone | None = None
+    ) -> Request:
+        output = self._new_file("labels")
+        image = self._image
+        return self._begin(
+            "segment",
+            {"region": region and [[part.start, part.stop] for part in region], "output": str(output)},
+            interpret=lambda reply: _read_result(image.params, reply),
+            on_progress=on_progress,
+            on_done=on_done,
+            builds_on=tuple(filter(None, (self._model, image))),
+            clean_up=lambda: _remove(output),
+        )
+
+    def begin_restart(self) -> list[Request]:
+        """Start a new process and send it the model and the image that the old one had; returns these requests."""
+        self._connection.abort(CancelledError("The worker was restarted."))
+        model, image = self._model, self._image
+        self._model = self._image = None
+        self._start()
+        if _succeeded(model):
+            self._model = self._begin("load", model.params)
+        if _succeeded(image):
+            self._send_image(image.params)
+        return [request for request in (self._model, self._image) if request]
+
+    def _begin(self, method: str, params: dict, **arguments: Any) -> Request:
+        self._ensure_running()
+        return self._connection.begin(method, params, **arguments)
+
+    def _ensure_running(self) -> None:
+        if self.is_running:
+            return
+        if self._connection.end:
+            raise self._connection.end.with_traceback(None)
+        self._start()
+
+    def _start(self) -> None:
+        command = self._command or worker_command(find_python(self._python))
+        self._connection.open(command, worker_environment(command[0]), self.log_path)
+        self._greet(self._part_unless_welcome)
+
+    def _greet(self, on_done: OnDone | None) -> Request:
+        return self._connection.begin("hello", {}, interpret=_checked_greeting, on_done=on_done)
+
+    def _part_unless_welcome(self, greeting: Request) -> None:
+        if greeting.error:
+            self._connection.abort(greeting.error)
+
+    def _send_image(self, params: dict) -> None:
+        former = self._image
+        self._image = self._begin("image", params, clean_up=lambda: former and _remove(Path(former.params["array"])))
+
+    def _is_current(self, array: np.ndarray, place: dict) -> bool:
+        if self._image is None or self._image.error or self._image_array() is not array:
+            return False
+        return place.items() <= self._image.params.items()
+
+    def _new_file(self, stem: str) -> Path:
+        self._file_count += 1
+        return self.folder / f"{stem}-{self._file_count}.npy"
+
+
+def _checked_greeting(reply: dict) -> dict:
+    if reply.get("protocol") != protocol.VERSION:
+        raise WorkerError(
+            f"The worker speaks version {reply.get('protocol')} of the protocol, this program {protocol.VERSION}.",
+            "Install the same version of MedSegDL on both sides.",
+        )
+    return reply
+
+
+def _read_result(image: dict, reply: dict) -> SegmentResult:
+    report = {key: value for key, value in reply.items() if key != "labels"}
+    array = np.array(protocol.map_array(Path(reply["labels"])))
+    return SegmentResult(Volume(array, np.array(image["ijk_to_ras"]), image["modality"], image["name"]), report)
+
+
+def _succeeded(request: Request | None) -> bool:
+    return request is not None and request.done and request.error is None
+
+
+def _remove(path: Path) -> None:
+    for file in (path, protocol.partial_path(path)):
+        with contextlib.suppress(OSError):  # Windows keeps a file that the worker maps; `close` removes the folder
+            file.unlink()
