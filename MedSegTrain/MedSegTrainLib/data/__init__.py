@@ -1,0 +1,1 @@
+"""Where training images come from: collections, splits, and the phantom that the project draws itself."""

@@ -1,0 +1,1 @@
+"""How good a bundle is, measured with the predictor that its users get."""

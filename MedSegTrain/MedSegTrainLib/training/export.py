@@ -1,0 +1,58 @@
+"""From a checkpoint to a bundle: rounded weights, the OpenVINO graph of the same weights, licence and model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openvino
+import torch
+from safetensors.torch import save_file
+
+from MedSegDLLib.bundle import GRAPH, WEIGHTS, Bundle, write_metadata
+from MedSegDLLib.engine.torch_runtime import load_network
+
+from .model_card import write_model_card
+from .recipe import Recipe
+
+_LICENCES = Path(__file__).resolve().parents[2] / "Resources" / "Licences"
+
+
+def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
+    """Write the bundle of a trained recipe into `folder` and read it back.
+
+    Weights are kept in half precision, in the safetensors and in the graph alike: half the size, and both runtimes
+    compute with the same numbers.
+    """
+    (folder / WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
+    save_file(_half_precision(trained_weights(checkpoint)), folder / WEIGHTS)
+    _write_licence(recipe, folder)
+    bundle = write_metadata(folder, recipe.description, recipe.spec)
+    export_graph(bundle)
+    bundle = write_metadata(folder, recipe.description, recipe.spec)  # again, now with the graph's checksums
+    write_model_card(bundle, recipe)
+    bundle.verify()
+    return bundle
+
+
+def trained_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The averaged weights of the network in a training's checkpoint."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    return {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+
+
+def export_graph(bundle: Bundle) -> None:
+    """Convert the network, with a window's fixed size, to an OpenVINO graph beside the weights."""
+    spec = bundle.spec
+    patch = spec.patch_kji if spec.network.spatial_dims == 3 else spec.patch_kji[1:]
+    window = torch.zeros(1, spec.network.in_channels, *patch)
+    model = openvino.convert_model(load_network(bundle).eval(), example_input=window, input=[list(window.shape)])
+    openvino.save_model(model, bundle.folder / GRAPH, compress_to_fp16=True)
+
+
+def _half_precision(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in weights.items()}
+
+
+def _write_licence(recipe: Recipe, folder: Path) -> None:
+    text = (_LICENCES / f"{recipe.spec.licence}.txt").read_text(encoding="utf-8")
+    (folder / "LICENSE").write_text(text, encoding="utf-8")
