@@ -1,5 +1,3 @@
-import os
-
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -10,6 +8,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 
 class MedSegDL(ScriptedLoadableModule):
@@ -31,8 +30,12 @@ Built on MONAI, PyTorch, OpenVINO, SimpleITK, pydicom and highdicom. Each model 
 """)
 
 
-class MedSegDLWidget(ScriptedLoadableModuleWidget):
+class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Volume, model, Apply."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -52,7 +55,15 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget):
 
         self.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateApply)
         self.applyButton.connect("clicked(bool)", self.onApply)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneClosed)
         self.updateApply()
+
+    def cleanup(self):
+        self.removeObservers()
+        self.logic.closeWorker()
+
+    def onSceneClosed(self, _caller, _event):
+        self.logic.closeWorker()
 
     def _createVolumeSelector(self):
         selector = slicer.qMRMLNodeComboBox()
@@ -93,15 +104,14 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget):
             dialog.labelText = message
             dialog.maximum = total
             dialog.value = done
-            slicer.app.processEvents()
+
+        def cancelled():
+            slicer.app.processEvents()  # asked often, so that the window answers while the worker works
+            return dialog.wasCanceled
 
         try:
-            self.logic.segment(
-                self.volumeSelector.currentNode(),
-                self.modelSelector.currentText,
-                progress=progress,
-                cancelled=lambda: dialog.wasCanceled,
-            )
+            volumeNode, modelName = self.volumeSelector.currentNode(), self.modelSelector.currentText
+            self.logic.segment(volumeNode, modelName, progress=progress, cancelled=cancelled)
         except CancelledError:
             slicer.util.showStatusMessage(_("Canceled; the scene is unchanged."), 5000)
 
@@ -109,13 +119,13 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget):
 class MedSegDLLogic(ScriptedLoadableModuleLogic):
     """The same calls for the module's window, the Python console and scripts; never opens a dialog."""
 
-    def modelNames(self):
-        """Names of the models that came with this extension."""
-        from MedSegDLLib.bundle import METADATA
+    _segmenter = None  # one warm worker for the session, whoever made the logic
 
-        models = os.path.join(os.path.dirname(__file__), "Resources", "Models")
-        names = sorted(os.listdir(models)) if os.path.isdir(models) else []
-        return [name for name in names if os.path.isfile(os.path.join(models, name, METADATA))]
+    def modelNames(self):
+        """Names of the models that came with this extension, and of those that the user added."""
+        from MedSegDLLib.models import installed_models
+
+        return list(installed_models())
 
     def segment(self, volumeNode, modelName, device="auto", progress=None, cancelled=None):
         """Segment a volume and wait for the result.
@@ -124,13 +134,26 @@ class MedSegDLLogic(ScriptedLoadableModuleLogic):
         :param modelName: one of modelNames().
         :param device: "auto", or a device such as "cpu" or "cuda:0".
         :param progress: called with the windows done, their number, and what is being done.
-        :param cancelled: called often; when it returns True, the run ends with CancelledError.
+        :param cancelled: called twenty times a second; when it returns True, the run ends with CancelledError.
         :return: the new vtkMRMLSegmentationNode.
         :raises MedSegDLLib.errors.MedSegError: says what happened and what to do.
         """
-        from MedSegDLLib.scene.run import segment_node
+        segmenter = self._warmSegmenter()
+        return segmenter.segment(volumeNode, modelName, device=device, progress=progress, cancelled=cancelled)
 
-        return segment_node(volumeNode, modelName, device=device, progress=progress, cancelled=cancelled)
+    @staticmethod
+    def closeWorker():
+        """End the worker process and free what it holds; the next run starts a new one."""
+        if MedSegDLLogic._segmenter:
+            MedSegDLLogic._segmenter.close()
+
+    @staticmethod
+    def _warmSegmenter():
+        from MedSegDLLib.scene.run import Segmenter
+
+        if MedSegDLLogic._segmenter is None:
+            MedSegDLLogic._segmenter = Segmenter()
+        return MedSegDLLogic._segmenter
 
 
 class MedSegDLTest(ScriptedLoadableModuleTest):

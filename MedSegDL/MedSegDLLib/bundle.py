@@ -15,12 +15,13 @@ import hashlib
 import json
 import math
 import struct
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from .atomic import replacing
 from .errors import ModelError
 from .labels import Code, Label, Terminology
 
@@ -31,6 +32,16 @@ GRAPH = Path("models/model.xml")
 MODEL_CARD = Path("docs/README.md")
 
 _INTENSITY_RULES = ("window", "percentile", "zscore")
+_MOST_LABELS = 254  # 255 classes with the background: the upsampling of labels keeps one byte value for itself
+
+# MONAI's keys for what a bundle needs; later versions are expected to work. The same bounds as the project's own.
+_MADE_FOR = {
+    "monai_version": "1.5",
+    "pytorch_version": "2.8",
+    "numpy_version": "2.0",
+    "required_packages_version": {"safetensors": "0.4.5"},
+    "optional_packages_version": {"openvino": "2025.0"},
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class Intensity:
             raise ModelError(f"The intensity rule's standard deviation is {self.std}; it must be positive.")
         if self.low is not None and self.low >= self.high:
             raise ModelError(f"The intensity rule's range {self.low} to {self.high} is empty.")
+        if self.rule == "percentile" and not (0 <= self.low and self.high <= 100):
+            raise ModelError(f"The intensity rule's percentiles {self.low} and {self.high} are not from 0 to 100.")
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,10 @@ class Network:
     out_channels: int
     head: str
     arguments: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.spatial_dims not in (2, 3):
+            raise ModelError(f"The network has {self.spatial_dims} spatial dimensions; it must have 2 or 3.", _REMEDY)
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,11 @@ class Coarse:
     margin_mm: float
     values: tuple[int, ...] = ()
 
+    def __post_init__(self):
+        object.__setattr__(self, "values", tuple(self.values))
+        if not self.margin_mm >= 0:
+            raise ModelError(f"The margin around the coarse model's box is {self.margin_mm} mm.", _REMEDY)
+
 
 @dataclass(frozen=True)
 class Specification:
@@ -126,8 +148,10 @@ class Specification:
     def __post_init__(self):
         _check_orientation(self.orientation)
         _check_positive("spacing_mm", self.spacing_mm)
-        _check_positive("patch", self.patch)
+        _check_patch(self.patch, self.network.spatial_dims)
         _check_labels(self.labels, self.network.out_channels)
+        if self.inference.air_below is not None and self.intensity.rule != "window":
+            raise ModelError("The model skips air, but its intensities are relative to each image.", _REMEDY)
 
     @property
     def patch_kji(self) -> tuple[int, int, int]:
@@ -145,27 +169,18 @@ class Specification:
     @staticmethod
     def from_dict(data: dict) -> Specification:
         """Raises ModelError that names the key which is missing, unknown or wrong."""
-        data = dict(data)
-        found_format = data.pop("format", None)
-        data.pop("files", None)  # the checksums, which belong to the Bundle
+        found_format = data.get("format")
         if found_format != FORMAT:
             raise ModelError(
                 f"The model has format {found_format}; this version of MedSegDL reads format {FORMAT}.",
                 "Update MedSegDL, or get the model in the matching version.",
             )
+        data = {key: value for key, value in data.items() if key not in ("format", "files")}  # files: see Bundle
+        _check_keys("medseg", data, Specification)
         try:
-            data["network"] = Network(**data["network"])
-            data["intensity"] = Intensity(**data["intensity"])
-            data["labels"] = tuple(_label_from_dict(label) for label in data["labels"])
-            data["inference"] = Inference(**data.get("inference", {}))
-            data["coarse"] = Coarse(**data["coarse"]) if data.get("coarse") else None
-            for name in ("modality", "spacing_mm", "patch", "prompts"):
-                data[name] = tuple(data.get(name, ()))
-            return Specification(**data)
-        except KeyError as missing:
-            raise ModelError(f"This is not a MedSeg model: metadata.json has no {missing}.", _REMEDY) from missing
+            return Specification(**{name: _PARSERS.get(name, _as_it_is)(value) for name, value in data.items()})
         except TypeError as wrong:
-            raise ModelError("metadata.json has a missing, unknown or misshapen entry.", _REMEDY, str(wrong)) from wrong
+            raise ModelError("metadata.json has a misshapen entry.", _REMEDY, str(wrong)) from wrong
 
 
 @dataclass(frozen=True)
@@ -187,7 +202,7 @@ class Bundle:
         if not isinstance(metadata.get("medseg"), dict):
             raise ModelError(f"'{folder.name}' is not a MedSeg model: metadata.json has no 'medseg' object.", _REMEDY)
         bundle = Bundle(folder, metadata, Specification.from_dict(metadata["medseg"]))
-        bundle._check_classes()
+        bundle._check()
         return bundle
 
     @property
@@ -205,10 +220,11 @@ class Bundle:
     @property
     def graph_path(self) -> Path | None:
         """The exported OpenVINO graph, None if the bundle has none."""
-        return self.folder / GRAPH if str(GRAPH) in self.checksums else None
+        return self.folder / GRAPH if GRAPH.as_posix() in self.checksums else None
 
     @property
     def checksums(self) -> dict[str, str]:
+        """SHA-256 of each file, by its path in the folder, written with slashes."""
         return self.metadata["medseg"].get("files", {})
 
     @property
@@ -225,12 +241,21 @@ class Bundle:
             if sha256(self.folder / name) != expected:
                 raise ModelError(f"The model '{self.name}' is damaged: {name} has a wrong checksum.", _REMEDY)
 
+    def _check(self) -> None:
+        self._check_files()
+        self._check_classes()
+
+    def _check_files(self) -> None:
+        if not isinstance(self.checksums, dict) or WEIGHTS.as_posix() not in self.checksums:
+            raise ModelError(f"metadata.json of '{self.name}' lists no checksum for {WEIGHTS.as_posix()}.", _REMEDY)
+        for name in self.checksums:
+            if not (self.folder / name).is_file():
+                raise ModelError(f"The model '{self.name}' is incomplete: {name} is missing.", _REMEDY)
+
     def _check_classes(self) -> None:
         network = self.spec.network
-        if str(WEIGHTS) not in self.checksums:
-            raise ModelError(f"metadata.json of '{self.name}' lists no checksum for {WEIGHTS}.", _REMEDY)
         shape = self.tensor_shapes.get(network.head)
-        if shape is None:
+        if not shape:
             raise ModelError(f"The weights of '{self.name}' have no tensor '{network.head}'.", _REMEDY)
         if shape[0] != network.out_channels:
             raise ModelError(
@@ -248,14 +273,18 @@ def write_metadata(folder: str | Path, description: dict, spec: Specification) -
 
     Args:
         folder: holds models/model.safetensors and, if it was exported, the graph.
-        description: MONAI's keys: name, version, description, authors, copyright, data_source, intended_use, ...
+        description: MONAI's keys: name, version, task, description, authors, copyright, data_source, intended_use, ...
+
+    Raises ModelError where the files do not fit the specification, OutputError where the folder cannot be written.
     """
     folder = Path(folder)
     files = [WEIGHTS, *(path for path in (GRAPH, GRAPH.with_suffix(".bin")) if (folder / path).exists())]
     medseg = spec.to_dict() | {"files": {path.as_posix(): sha256(folder / path) for path in files}}
-    metadata = description | {"network_data_format": _network_data_format(spec), "medseg": medseg}
+    metadata = _MADE_FOR | description | {"network_data_format": _network_data_format(spec), "medseg": medseg}
+    Bundle(folder, metadata, spec)._check()
     (folder / METADATA).parent.mkdir(parents=True, exist_ok=True)
-    (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(folder / METADATA) as partial:
+        partial.write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return Bundle.load(folder)
 
 
@@ -275,9 +304,9 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             if length > path.stat().st_size:
                 raise ValueError("header longer than the file")
             header = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error) as error:
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ModelError(f"The weights {path.name} are missing or damaged.", _REMEDY, str(error)) from error
-    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
 
 
 def _network_data_format(spec: Specification) -> dict:
@@ -287,7 +316,7 @@ def _network_data_format(spec: Specification) -> dict:
         "format": "hounsfield" if spec.modality == ("CT",) else "magnitude",
         "modality": ", ".join(spec.modality),
         "num_channels": spec.network.in_channels,
-        "spatial_shape": list(spec.patch_kji),
+        "spatial_shape": list(spec.patch_kji[-spec.network.spatial_dims :]),
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
@@ -295,9 +324,8 @@ def _network_data_format(spec: Specification) -> dict:
     }
     classes = {"0": "background"} | {str(n): label.name for n, label in enumerate(spec.labels, start=1)}
     prediction = image | {
-        "format": "segmentation",
+        "format": "labels",
         "num_channels": spec.network.out_channels,
-        "value_range": [0, 1],
         "channel_def": classes,
     }
     return {"inputs": {"image": image}, "outputs": {"pred": prediction}}
@@ -318,9 +346,50 @@ def _read_json(path: Path) -> dict:
     return data
 
 
-def _label_from_dict(data: dict) -> Label:
-    codes = {name: Code(**code) for name, code in data["terminology"].items()}
-    return Label(data["value"], data["name"], tuple(data["color"]), Terminology(**codes))
+def _check_keys(where: str, data: dict, cls: type) -> None:
+    """Raise ModelError that names a key which `cls` needs and `data` lacks, or which it does not know."""
+    if not isinstance(data, dict):
+        raise ModelError(f"'{where}' in metadata.json is not an object with named entries.", _REMEDY)
+    required = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+    for name in sorted(required - data.keys()):
+        raise ModelError(f"'{where}' in metadata.json has no entry '{name}'.", _REMEDY)
+    for name in sorted(data.keys() - {f.name for f in fields(cls)}):
+        raise ModelError(f"'{where}' in metadata.json has an unknown entry '{name}'.", _REMEDY)
+
+
+def _parsed(where: str, data: dict, cls: type):
+    _check_keys(where, data, cls)
+    return cls(**data)
+
+
+def _label(data: dict) -> Label:
+    _check_keys("labels", data, Label)
+    _check_keys("terminology", data["terminology"], Terminology)
+    codes = {name: _parsed(name, code, Code) for name, code in data["terminology"].items()}
+    return Label(data["value"], data["name"], _list(data["color"]), Terminology(**codes))
+
+
+def _list(value) -> tuple:
+    if isinstance(value, str):
+        raise TypeError(f"'{value}' is text, not a list")
+    return tuple(value)
+
+
+def _as_it_is(value):
+    return value
+
+
+_PARSERS = {
+    "network": lambda data: _parsed("network", data, Network),
+    "intensity": lambda data: _parsed("intensity", data, Intensity),
+    "inference": lambda data: _parsed("inference", data, Inference),
+    "coarse": lambda data: data and _parsed("coarse", data, Coarse),
+    "labels": lambda data: tuple(_label(label) for label in data),
+    "modality": _list,
+    "spacing_mm": _list,
+    "patch": _list,
+    "prompts": _list,
+}
 
 
 def _without_none(value):
@@ -342,10 +411,24 @@ def _check_positive(name: str, values) -> None:
         raise ModelError(f"The model's {name} is {list(values)}; it must be three positive numbers.", _REMEDY)
 
 
+def _check_patch(patch, spatial_dims: int) -> None:
+    _check_positive("patch", patch)
+    if not all(isinstance(size, int) for size in patch):
+        raise ModelError(f"The model's patch is {list(patch)}; it must be three whole numbers.", _REMEDY)
+    if spatial_dims == 2 and patch[2] != 1:
+        raise ModelError(f"The model's patch is {list(patch)}; a network for slices takes one at a time.", _REMEDY)
+
+
 def _check_labels(labels: tuple[Label, ...], out_channels: int) -> None:
     values = [label.value for label in labels]
-    if not labels or len(set(values)) != len(values) or not all(1 <= value <= 255 for value in values):
+    whole = all(isinstance(value, int) and 1 <= value <= 255 for value in values)
+    if not labels or len(set(values)) != len(values) or not whole:
         raise ModelError(f"The label values {values} must be different whole numbers from 1 to 255.", _REMEDY)
+    if len(labels) > _MOST_LABELS:
+        raise ModelError(f"The model has {len(labels)} labels; {_MOST_LABELS} are possible.", _REMEDY)
+    for label in labels:
+        if len(label.color) != 3 or not all(0 <= part <= 255 for part in label.color):
+            raise ModelError(f"The color {list(label.color)} of '{label.name}' is not three numbers to 255.", _REMEDY)
     if len({label.name for label in labels}) != len(labels):
         raise ModelError("Two labels of the model have the same name.", _REMEDY)
     if out_channels != len(labels) + 1:

@@ -29,6 +29,11 @@ class Grid:
         object.__setattr__(self, "ijk_to_ras", np.asarray(self.ijk_to_ras, dtype=float))
         if len(self.shape) != 3 or self.ijk_to_ras.shape != (4, 4):
             raise ValueError(f"a grid needs three axes and a 4x4 matrix, got {self.shape} and {self.ijk_to_ras.shape}")
+        if not np.isfinite(self.ijk_to_ras).all():
+            raise InputError(
+                "The image geometry holds values that are not numbers.",
+                "Export the image again with correct position, spacing and orientation.",
+            )
         if abs(np.linalg.det(self.ijk_to_ras[:3, :3])) < 1e-12:
             raise InputError(
                 "The image geometry is singular: two of its axes point the same way or a spacing is zero.",

@@ -23,7 +23,7 @@ ALLOWED_AT_FILE_SCOPE = OWN_PACKAGES | {"ctk", "qt", "slicer", "vtk"} | set(sys.
 WORKER_PARTS = ("MedSegDLLib.engine", "MedSegDLLib.networks")
 WORKER_PACKAGES = {"lightning", "monai", "openvino", "torch"}
 HEAVY_PACKAGES = WORKER_PACKAGES | {"SimpleITK", "highdicom", "matplotlib", "pydicom", "scipy"}
-OUTSIDE_SLICER = {"__main__", "cli", "dicom", "engine", "files", "networks"}
+OUTSIDE_SLICER = {"__main__", "batch", "cli", "dicom", "engine", "files", "networks", "outputs", "studies"}
 
 VIOLATIONS = [
     ("layers", "MedSegDL/MedSegDLLib/volume.py", "from . import labels"),
@@ -146,7 +146,7 @@ def test_what_runs_inside_slicer_loads_nothing_heavy():
 
 
 def test_dicom_and_the_command_line_start_without_torch():
-    modules = modules_of_parts(lambda part: part in {"cli", "dicom", "files"})
+    modules = modules_of_parts(lambda part: part in {"batch", "cli", "dicom", "files", "outputs", "studies"})
     assert not packages_loaded_by(modules) & WORKER_PACKAGES
 
 

@@ -37,7 +37,10 @@ def list_devices() -> list[Device]:
         return [_cpu(note=f"A CUDA driver is present, but PyTorch cannot be imported: {error}")]
     if not torch.cuda.is_available():
         return [_cpu(note=f"A CUDA driver is present, but PyTorch {torch.__version__} cannot use it: reinstall it.")]
-    return [*(_cuda(torch, index) for index in range(torch.cuda.device_count())), _cpu()]
+    try:
+        return [*(_cuda(torch, index) for index in range(torch.cuda.device_count())), _cpu()]
+    except RuntimeError as error:  # a GPU that is full or reserved refuses even to be asked
+        return [_cpu(note=f"The GPU cannot be used now: {str(error).splitlines()[0]}")]
 
 
 def choose(name: str) -> Device:
@@ -63,9 +66,9 @@ def cuda_driver_present() -> bool:
 
 def supports_bf16() -> bool:
     """Whether the processor computes in bfloat16; elsewhere it would be emulated and slower."""
-    from openvino import Core
+    from .private_openvino import openvino
 
-    return "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _cpu(note: str = "") -> Device:

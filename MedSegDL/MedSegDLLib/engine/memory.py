@@ -35,10 +35,10 @@ class MemoryPlan:
         depth = min(spec.patch_kji[0], shape[0])
         layer = math.prod(shape[1:])
         classes = spec.network.out_channels
-        # while the image is resampled, one intermediate result of at most the larger size is beside it
-        image = _FLOAT * (math.prod(shape) + max(math.prod(shape), math.prod(grid.shape) // 2))
-        # the windows' sum, its finished layers, and a window's own logits
-        logits = _FLOAT * classes * (2 * depth * layer + math.prod(spec.patch_kji))
+        # while the image is resampled, an intermediate result of at most the larger size is beside it
+        image = _FLOAT * (math.prod(shape) + max(math.prod(shape), math.prod(grid.shape)))
+        # the windows' sum and their weight, and a window's own logits
+        logits = _FLOAT * ((classes + 1) * depth * layer + classes * math.prod(spec.patch_kji))
         return MemoryPlan(image, logits, math.prod(grid.shape))
 
     def check(self, free_bytes: int) -> None:

@@ -14,7 +14,7 @@ from ..volume import Grid, Volume
 from .devices import choose
 from .memory import MemoryPlan
 from .postprocessing import bounding_box, keep_largest
-from .preprocessing import prepare
+from .preprocessing import normalise, prepare
 from .report import Report, peak_memory_bytes
 from .runtime import make_runtime
 from .windows import SlidingWindow
@@ -122,6 +122,7 @@ class Predictor:
             self.report.add("windows", time.perf_counter() - start)
             with self.report.step("labels"):
                 upsampler.push(layers)
+            del layers  # else they would lie in memory beside the next ones
             start = time.perf_counter()
         self.report.windows += windows.windows
         self.report.windows_skipped += windows.skipped
@@ -168,25 +169,24 @@ class Predictor:
 
 
 def _air_level(spec: Specification) -> float | None:
-    """The bundle's air threshold after normalisation."""
-    air, rule = spec.inference.air_below, spec.intensity
-    if air is None:
+    """The bundle's air threshold after normalisation, rounded as the image's voxels are."""
+    if spec.inference.air_below is None:
         return None
-    if rule.rule != "window":
-        raise ModelError("The model skips air, but its intensities are relative to each image.", "Use another model.")
-    return (max(air, rule.low) - rule.mean) / rule.std
+    level = np.array([spec.inference.air_below], dtype=np.float32)
+    normalise(level, spec.intensity)
+    return float(level[0])
 
 
 def _check_region(grid: Grid, region: Region | None) -> None:
     if region is None:
         return
-    for size, bounds in zip(grid.shape, region):
-        if not 0 <= bounds.start < bounds.stop <= size:
-            raise InputError(
-                f"The region {[[s.start, s.stop] for s in region]} reaches outside the volume {list(grid.shape)}, "
-                "or is empty.",
-                "Choose a region inside the volume.",
-            )
+    inside = (0 <= bounds.start < bounds.stop <= size for size, bounds in zip(grid.shape, region))
+    if len(region) != 3 or not all(inside):
+        raise InputError(
+            f"The region {[[s.start, s.stop] for s in region]} reaches outside the volume {list(grid.shape)}, "
+            "or is empty.",
+            "Choose a region inside the volume.",
+        )
 
 
 def _grown(region: Region, grid: Grid, margin_mm: float) -> Region:

@@ -34,9 +34,16 @@ def normalise(array: np.ndarray, rule: Intensity) -> None:
     if low is not None:
         np.clip(array, low, high, out=array)
     if rule.rule != "window":
-        mean, std = float(array.mean(dtype=np.float64)), float(array.std(dtype=np.float64))
+        mean, std = _mean_and_std(array)
     array -= mean
     array /= max(std, 1e-8)
+
+
+def _mean_and_std(array: np.ndarray) -> tuple[float, float]:
+    """In double precision, but layer by layer: numpy's own std would hold the whole image in it."""
+    mean = float(array.mean(dtype=np.float64))
+    squares = sum(float(np.square(layer - np.float64(mean)).sum()) for layer in array)
+    return mean, (squares / array.size) ** 0.5
 
 
 def _range(array: np.ndarray, rule: Intensity) -> tuple[float | None, float | None]:

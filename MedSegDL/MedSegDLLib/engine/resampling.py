@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.ndimage import zoom
 
 CUBIC, LINEAR = 3, 1
 
@@ -71,8 +72,6 @@ def operator(n: int, m: int, order: int) -> tuple[Block, ...]:
 @lru_cache(maxsize=64)
 def dense_operator(n: int, m: int, order: int) -> np.ndarray:
     """(m, n) float32: the response of scipy's zoom to each unit sample."""
-    from scipy.ndimage import zoom
-
     if n == 1:
         return np.ones((m, 1), dtype=np.float32)
     matrix = zoom(np.eye(n), (m / n, 1), order=order, mode="nearest", grid_mode=True)

@@ -36,7 +36,7 @@ class TorchRuntime:
         self._network = load_network(bundle).to(self._device).eval()
         self._two_dimensional = bundle.spec.network.spatial_dims == 2
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, window: np.ndarray) -> torch.Tensor:
         tensor = self.upload(window)
         tensor = tensor[None] if self._two_dimensional else tensor[None, None]
@@ -55,6 +55,9 @@ class TorchRuntime:
     def unmirrored(self, logits: torch.Tensor, steps: tuple[int, int, int]) -> torch.Tensor:
         axes = [axis for axis, step in enumerate(steps, start=1) if step < 0]
         return logits.flip(axes) if axes else logits
+
+    def add_weighted(self, total: torch.Tensor, logits: torch.Tensor, weight: torch.Tensor) -> None:
+        total.addcmul_(logits, weight)
 
     def zeros(self, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.zeros(shape, device=self._device)

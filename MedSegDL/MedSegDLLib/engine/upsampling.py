@@ -12,12 +12,14 @@ The result equals interpolating all classes and taking the largest, but for roun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 _MIXED = 255  # marks voxels whose class must be interpolated; hence at most 255 classes
 _VOXELS_PER_SLAB = 4_000_000
+_FEW_CLASSES = 3  # cheaper to interpolate all than to find out which can win
 _CELLS_PER_CHUNK = 32_768  # what fits a processor's cache with its samples
 
 
@@ -77,21 +79,25 @@ class LabelUpsampler:
             self._write(slice(first, self._received), largest(logits))
             return
         if self._pending is not None:
-            logits, first = np.concatenate((self._pending, logits), axis=1), first - 1
+            self._decide(np.concatenate((self._pending, logits[:, :1]), axis=1), first - 1)
+        self._decide(logits, first)
         self._pending = logits[:, -1:].copy()
-        for layers, voxels in self._slabs(first):
+
+    def _decide(self, logits: np.ndarray, first: int) -> None:
+        """Write the labels between the layers of logits, the first of which is the layer `first` of all."""
+        for layers, voxels in self._slabs(first, first + logits.shape[1]):
             self._write(voxels, self._labels(logits[:, layers.start - first : layers.stop - first], layers, voxels))
 
-    def _slabs(self, first: int):
+    def _slabs(self, first: int, stop: int):
         """Layers of logits, each with its upper neighbour, and the layers of labels that lie between them."""
-        last_cell = self._received - 1 if self._received > 1 else 1
+        last_cell = stop - 1 if self._axes[0].samples > 1 else stop
         per_slab = max(1, int(_VOXELS_PER_SLAB / self._out[0].size * self._axes[0].samples / len(self._out)))
         low = self._axes[0].low
         for cell in range(first, last_cell, per_slab):
-            stop = min(cell + per_slab, last_cell)
-            voxels = slice(int(np.searchsorted(low, cell)), int(np.searchsorted(low, stop)))
+            end = min(cell + per_slab, last_cell)
+            voxels = slice(int(np.searchsorted(low, cell)), int(np.searchsorted(low, end)))
             if voxels.stop > voxels.start:
-                yield slice(cell, min(stop + 1, self._received)), voxels
+                yield slice(cell, min(end + 1, stop)), voxels
 
     def _labels(self, logits: np.ndarray, layers: slice, voxels: slice) -> np.ndarray:
         axis_k = self._axes[0]
@@ -99,7 +105,7 @@ class LabelUpsampler:
             Axis(logits.shape[1], axis_k.low[voxels] - layers.start, axis_k.weight[voxels]),
             *self._axes[1:],
         )
-        return upsampled_labels(np.ascontiguousarray(logits), slab_axes)
+        return upsampled_labels(logits, slab_axes)
 
     def _write(self, voxels: slice, classes: np.ndarray) -> None:
         self._out[voxels] = classes if self._plain_values else self._values[classes]
@@ -121,10 +127,18 @@ def upsampled_labels(logits: np.ndarray, axes: tuple[Axis, Axis, Axis]) -> np.nd
     for axis in (2, 1, 0):  # the last axis first: the large copies are then of whole rows
         labels = labels.take(axes[axis].low, axis=axis)
     mixed = np.flatnonzero(cells == _MIXED)
+    flat = _flattened(logits) if mixed.size else ()
     for start in range(0, mixed.size, _CELLS_PER_CHUNK):
         cell = np.unravel_index(mixed[start : start + _CELLS_PER_CHUNK], cells.shape)
-        _fill(labels, _rivals(logits, cell), cell, axes)
+        _fill(labels, _rivals(flat, _corner_indices(cell, logits.shape[1:])), cell, axes)
     return labels
+
+
+def _flattened(logits: np.ndarray) -> Sequence[np.ndarray]:
+    """The samples of each class in a row: views of a few classes, else one array, a copy if need be."""
+    if len(logits) <= _FEW_CLASSES:
+        return [samples.reshape(-1) for samples in logits]
+    return logits.reshape(len(logits), -1)
 
 
 def _cell_classes(classes: np.ndarray) -> np.ndarray:
@@ -154,10 +168,15 @@ class _Rival:
     samples: np.ndarray
 
 
-def _rivals(logits: np.ndarray, cell: tuple[np.ndarray, ...]) -> list[_Rival]:
-    """Every cell's first class that can win, every cell's second, the third of those that have one, ..."""
-    flat = logits.reshape(len(logits), -1)
-    corners = _corner_indices(cell, logits.shape[1:])
+def _rivals(flat: Sequence[np.ndarray], corners: np.ndarray) -> list[_Rival]:
+    """Every cell's first class that can win, every cell's second, the third of those that have one, ...
+
+    Args:
+        flat: samples of each class.
+        corners: indices (8, cells) of the samples around each cell.
+    """
+    if len(flat) <= _FEW_CLASSES:
+        return _all_classes(flat, corners)
     low, high = zip(*(_range(samples, corners) for samples in flat))
     can_win = np.stack(high) >= np.max(low, axis=0)
     rank = np.cumsum(can_win, axis=0) - 1
@@ -168,6 +187,14 @@ def _rivals(logits: np.ndarray, cell: tuple[np.ndarray, ...]) -> list[_Rival]:
         samples = flat.ravel().take(corners[:, cells] + classes * flat.shape[1])
         rivals.append(_Rival(cells, classes.astype(np.uint8), samples.reshape(2, 2, 2, -1)))
     return rivals
+
+
+def _all_classes(flat: Sequence[np.ndarray], corners: np.ndarray) -> list[_Rival]:
+    cells = np.arange(corners.shape[1])
+    return [
+        _Rival(cells, np.full(len(cells), n, dtype=np.uint8), samples.take(corners).reshape(2, 2, 2, -1))
+        for n, samples in enumerate(flat)
+    ]
 
 
 def _corner_indices(cell: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.ndarray:

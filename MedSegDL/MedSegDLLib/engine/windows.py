@@ -29,7 +29,7 @@ def starts(size: int, window: int, overlap: float) -> list[int]:
 
 
 def gaussian(window: tuple[int, int, int]) -> np.ndarray:
-    """Weights (k, j, i) float32, 1 in the centre, never 0."""
+    """Weights (k, j, i) float32, largest in the centre, never 0."""
     axes = [np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n * _SIGMA)) ** 2) for n in window]
     return np.maximum(np.einsum("k,j,i->kji", *axes), 1e-4).astype(np.float32)
 
@@ -64,7 +64,7 @@ class SlidingWindow:
         self._runtime = runtime
         self._window = window
         self._overlap = overlap
-        self._flips = list(product((1, -1), repeat=3)) if mirror else [(1, 1, 1)]
+        self._flips = list(product(*((1, -1) if mirror and size > 1 else (1,) for size in window)))
         self._air = air
         self.windows = 0
         self.skipped = 0
@@ -77,22 +77,26 @@ class SlidingWindow:
     ) -> Iterator:
         """Yield the logits (classes, n, j, i) of the image (k, j, i), n layers at a time, on the runtime's device.
 
+        What is yielded is a view that lasts until the next is asked for.
         Raises CancelledError before the next window once `cancelled()` is true.
         """
         rows = self._rows(image)
         total = self.windows - self.skipped
         window_sum = _WindowSum(self._runtime, self._window, image.shape)
         done = 0
-        for row, (spans_k, spans) in enumerate(rows):
-            for span_j, span_i in spans:
+        for row, (span_k, spans_ji) in enumerate(rows):
+            for span_j, span_i in spans_ji:
                 if cancelled and cancelled():
                     raise CancelledError("The segmentation was cancelled.")
-                window_sum.add(self._logits(image, (spans_k, span_j, span_i)), (spans_k, span_j, span_i))
+                spans = (span_k, span_j, span_i)
+                for logits in self._logits(image, spans):
+                    window_sum.add(logits, spans)
                 done += 1
                 if progress:
                     progress(done, total, "Segmenting")
             finished = rows[row + 1][0].volume.start if row + 1 < len(rows) else image.shape[0]
-            yield window_sum.take_until(finished)
+            yield window_sum.average_until(finished)
+            window_sum.drop_until(finished)
 
     def _rows(self, image: np.ndarray) -> list[tuple[Span, list[tuple[Span, Span]]]]:
         """The windows that have something to see, in rows along the first axis."""
@@ -111,15 +115,13 @@ class SlidingWindow:
     def _is_seen(self, part: np.ndarray) -> bool:
         return self._air is None or bool((part > self._air).any())
 
-    def _logits(self, image: np.ndarray, spans: tuple[Span, Span, Span]):
+    def _logits(self, image: np.ndarray, spans: tuple[Span, Span, Span]) -> Iterator:
+        """The window's logits; if mirrored, once for each way of mirroring it, turned back."""
         patch = np.zeros(self._window, dtype=np.float32)
         patch[tuple(s.window for s in spans)] = image[tuple(s.volume for s in spans)]
-        total = None
         for steps in self._flips:
             reversal = tuple(slice(None, None, step) for step in steps)
-            logits = self._runtime.unmirrored(self._runtime(np.ascontiguousarray(patch[reversal])), steps)
-            total = logits if total is None else total + logits
-        return total / len(self._flips) if len(self._flips) > 1 else total
+            yield self._runtime.unmirrored(self._runtime(np.ascontiguousarray(patch[reversal])), steps)
 
 
 class _WindowSum:
@@ -127,32 +129,38 @@ class _WindowSum:
 
     def __init__(self, runtime: Runtime, window: tuple[int, int, int], shape: tuple[int, int, int]):
         depth = min(window[0], shape[0])
+        self._runtime = runtime
         self._sum = runtime.zeros((runtime.classes, depth, *shape[1:]))
         self._weight = runtime.zeros((depth, *shape[1:]))
         self._gaussian = runtime.upload(gaussian(window))
         self._first = 0  # the layer of the volume that lies first in the buffer
 
     def add(self, logits, spans: tuple[Span, Span, Span]) -> None:
+        """Add a window's logits (classes, k, j, i)."""
         inside = tuple(s.window for s in spans)
         k, j, i = (s.volume for s in spans)
         here = (slice(k.start - self._first, k.stop - self._first), j, i)
         weight = self._gaussian[inside]
-        self._sum[(slice(None), *here)] += logits[(slice(None), *inside)] * weight
+        self._runtime.add_weighted(self._sum[(slice(None), *here)], logits[(slice(None), *inside)], weight)
         self._weight[here] += weight
 
-    def take_until(self, layer: int):
-        """Average of the layers before `layer`; the buffer moves on to the layers after."""
+    def average_until(self, layer: int):
+        """Average of the layers before `layer`, in place of their sum."""
         count = layer - self._first
         weight, total = self._weight[:count], self._sum[:, :count]
         unseen = weight == 0
         weight[unseen] = 1
         total[0][unseen] = _BACKGROUND_LOGIT
-        average = total / weight
+        total /= weight
+        return total
+
+    def drop_until(self, layer: int) -> None:
+        """Move on to the layers from `layer`."""
+        count = layer - self._first
         rest = self._weight.shape[0] - count
         for buffer in (self._sum.swapaxes(0, 1), self._weight):
             _move_up(buffer, count, rest)
         self._first = layer
-        return average
 
 
 def _move_up(buffer, count: int, rest: int) -> None:

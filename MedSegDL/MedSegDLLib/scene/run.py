@@ -1,4 +1,4 @@
-"""A volume node in, a segmentation node out: the one click."""
+"""A volume in, labels or segments out, by a worker that stays warm: the one click, and the heart of every script."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections.abc import Callable
 
 import slicer
 
-from ..client import Worker
+from ..bundle import Bundle
+from ..client import SegmentResult, Worker
+from ..connection import Request
+from ..errors import InputError
 from ..models import find_model
+from ..volume import Volume
 from .headless import require_present
 from .segments import write_segmentation
 from .volumes import volume_from_node
 
+Progress = Callable[[int, int, str], None]
+Cancelled = Callable[[], bool]
+
 
 class Segmenter:
-    """Keeps a warm worker, and the last model in it, between the runs of a session.
+    """Keeps a worker, and the last model in it, between the runs of a session.
+
+        with Segmenter() as segmenter:
+            segmentation_node = segmenter.segment(volume_node, "hippocampus-mr")
+            labels = segmenter.label(read_volume("t1.nii.gz"), "hippocampus-mr").labels
+
+    A worker that died is started again by the next run.
 
     Args:
         worker: the process that runs the models; by default one of its own, started at the first run.
@@ -22,62 +35,97 @@ class Segmenter:
 
     def __init__(self, worker: Worker | None = None):
         self._worker = worker or Worker()
-        self._loaded = None
+        self._wanted: tuple | None = None
+        self._model: Request | None = None
         self.report: dict = {}
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker; a later run starts a new one."""
+        self._worker.close()
+        self._model = None
 
     def segment(
         self,
         node: slicer.vtkMRMLScalarVolumeNode,
-        model: str,
+        model: str | Bundle,
         device: str = "auto",
         segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
-        progress: Callable[[int, int, str], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
         **options,
     ) -> slicer.vtkMRMLSegmentationNode:
-        """Segment a volume node and write the segments; waits. `report` then says how it went.
+        """Segment a volume node and write the segments into its scene; waits. `report` then says how it went.
 
         Args:
             node: the image, with whatever linear transform it is under.
-            model: name of an installed model, or a model's folder.
-            device: "auto", "cpu", "cuda", ...
             segmentation_node: where to write; None makes a new node.
-            progress, cancelled, options: see `Predictor`.
+            model, device, progress, cancelled, options: see `label`.
 
         Raises:
             MedSegError: what happened and what to do; the scene is then as it was.
         """
-        bundle = find_model(model)
-        volume = volume_from_node(node)
-        self._load(bundle, device, options)
-        self._worker.set_image(volume)
-        result = self._worker.segment(on_progress=progress, cancelled=cancelled)
-        self.report = result.report
-        scene = slicer.mrmlScene
-        require_present(scene, node, "volume")
+        scene = node.GetScene()
+        if scene is None:
+            raise InputError(f"The volume '{node.GetName()}' is in no scene.", "Add it to one first.")
+        bundle = _bundle(model)
+        labels = self.label(volume_from_node(node), bundle, device, progress, cancelled, **options).labels
+        require_present(scene, node, "volume")  # `progress` and `cancelled` may have let the user delete it
         return write_segmentation(
-            scene, result.labels, bundle.spec.labels, node, segmentation_node, algorithm_name=bundle.name
+            scene, labels, bundle.spec.labels, node, segmentation_node, algorithm_name=bundle.name
         )
 
-    def close(self) -> None:
-        """End the worker."""
-        self._worker.close()
-        self._loaded = None
+    def label(
+        self,
+        volume: Volume,
+        model: str | Bundle,
+        device: str = "auto",
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        **options,
+    ) -> SegmentResult:
+        """Labels of a volume, on its own grid; needs no scene and waits. `report` then says how it went.
 
-    def _load(self, bundle, device: str, options: dict) -> None:
-        wanted = (bundle.folder, device, options)
-        if not self._worker.is_running and self._loaded:
+        Args:
+            model: a bundle, the name of an installed model, or a model's folder.
+            device: "auto", "cpu", "cuda", ...
+            progress: called with windows done, their number, and what is being done.
+            cancelled: called twenty times a second; when it returns True the run ends with CancelledError.
+            options: overlap, mirror, precision, threads; see `Predictor`.
+
+        Raises:
+            MedSegError: what happened and what to do.
+        """
+        loaded = self.load(_bundle(model), device, cancelled, **options)
+        self._worker.begin_image(volume)
+        result = self._worker.segment(on_progress=progress, cancelled=cancelled)
+        self.report = result.report
+        self.report["notes"] = [*loaded["messages"], *self.report["notes"]]
+        return result
+
+    def load(self, bundle: Bundle, device: str = "auto", cancelled: Cancelled | None = None, **options) -> dict:
+        """Have a living worker with the model in it; returns what it said of the model. See `label`."""
+        if not self._worker.is_running:
             self._worker.restart()
-        if self._loaded != wanted:
-            self._loaded = None
-            self._worker.load(bundle.folder, device, **options)
-            self._loaded = wanted
+        wanted = (bundle, device, options)
+        if self._model is None or self._model.error or self._wanted != wanted:
+            self._wanted = wanted
+            self._model = self._worker.begin_load(bundle.folder, device, **options)
+        return self._worker.wait(self._model, cancelled=cancelled)
 
 
-def segment_node(node: slicer.vtkMRMLScalarVolumeNode, model: str, **arguments) -> slicer.vtkMRMLSegmentationNode:
+def segment_node(
+    node: slicer.vtkMRMLScalarVolumeNode, model: str | Bundle, **arguments
+) -> slicer.vtkMRMLSegmentationNode:
     """`Segmenter.segment` with a worker that lives for this one run."""
-    segmenter = Segmenter()
-    try:
+    with Segmenter() as segmenter:
         return segmenter.segment(node, model, **arguments)
-    finally:
-        segmenter.close()
+
+
+def _bundle(model: str | Bundle) -> Bundle:
+    return model if isinstance(model, Bundle) else find_model(model)

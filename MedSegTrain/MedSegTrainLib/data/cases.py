@@ -23,19 +23,21 @@ class Case:
     label: Path
 
     def load(self) -> tuple[Volume, Volume]:
-        """Image and labelmap. Raises InputError where they do not lie on the same grid."""
+        """Image and labelmap. Raises InputError where they do not lie on one grid, or values are no labels."""
         image, label = read_volume(self.image), read_volume(self.label)
         if not image.grid.agrees_with(label.grid, tolerance_mm=0.1):
             raise InputError(
                 f"Image and labels of '{self.name}' lie on different grids.", "Resample the labels to the image."
             )
-        return image, label.with_array(label.array.astype(np.uint8))
+        if not (label.array.min() >= 0 and label.array.max() <= 255):
+            raise InputError(f"The labels of '{self.name}' are not all from 0 to 255.", "Correct the labels.")
+        return image, label.with_array(np.rint(label.array).astype(np.uint8))
 
 
 def find_cases(folder: str | Path) -> list[Case]:
     """Pairs of `images/NAME` and `labels/NAME`, by name. Raises InputError for an image without labels."""
     folder = Path(folder)
-    images = sorted(path for path in (folder / "images").glob("*") if path.is_file())
+    images = sorted(path for path in (folder / "images").glob("[!.]*") if path.is_file())
     if not images:
         raise InputError(f"'{folder}' holds no cases.", "It needs a folder 'images' and a folder 'labels'.")
     cases = [Case(path.name.split(".")[0], path, folder / "labels" / path.name) for path in images]
@@ -49,7 +51,12 @@ def find_cases(folder: str | Path) -> list[Case]:
 
 
 def split(cases: list[Case], folds: int, fold: int, seed: int) -> tuple[list[Case], list[Case]]:
-    """Cases to train on and cases held back, for one fold of a seeded k-fold split."""
+    """Cases to train on and cases held back, for one fold of a seeded k-fold split.
+
+    Raises InputError for fewer cases than folds.
+    """
+    if len(cases) < folds:
+        raise InputError(f"{len(cases)} cases cannot be split into {folds} folds.", "Add cases, or take fewer folds.")
     order = np.random.default_rng(seed).permutation(len(cases))
     held_back = set(np.array_split(order, folds)[fold].tolist())
     return (
@@ -74,7 +81,7 @@ def prepare_sample(image: Volume, label: Volume, spec: Specification) -> Sample:
     prepared = prepare(image, spec)
     class_of_value = np.zeros(256, dtype=np.uint8)
     class_of_value[spec.class_values] = np.arange(len(spec.class_values))
-    turned = label.reoriented(spec.orientation).array
+    turned = image.grid.steps_to(spec.orientation).apply(label.array)
     nearest = np.ix_(*(_nearest(n, m) for n, m in zip(turned.shape, prepared.array.shape)))
     return Sample(prepared.array, class_of_value[turned[nearest]])
 

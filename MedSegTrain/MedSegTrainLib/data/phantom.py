@@ -40,11 +40,11 @@ _LEFT, _RIGHT = Code("SCT", "7771000", "Left"), Code("SCT", "24028007", "Right")
 
 LABELS: tuple[Label, ...] = (
     _label(BODY, "body", (177, 122, 101), "51185008", "Thorax"),
-    _label(LEFT_LUNG, "left lung", (197, 165, 145), "39607008", "Lung", _LEFT),
-    _label(RIGHT_LUNG, "right lung", (197, 165, 145), "39607008", "Lung", _RIGHT),
+    _label(LEFT_LUNG, "left lung", (110, 170, 215), "39607008", "Lung", _LEFT),
+    _label(RIGHT_LUNG, "right lung", (80, 130, 190), "39607008", "Lung", _RIGHT),
     _label(HEART, "heart", (206, 110, 84), "80891009", "Heart"),
     _label(TRACHEA, "trachea", (182, 228, 255), "44567001", "Trachea"),
-    _label(OESOPHAGUS, "oesophagus", (211, 171, 143), "32849002", "Esophagus"),
+    _label(OESOPHAGUS, "oesophagus", (190, 110, 200), "32849002", "Esophagus"),
     _label(VERTEBRAE, "vertebrae", (226, 202, 134), "122495006", "Thoracic spine"),
     _label(SPINAL_CORD, "spinal cord", (244, 214, 49), "2748008", "Spinal cord"),
     _label(RIBS, "ribs", (253, 232, 158), "113197003", "Rib"),

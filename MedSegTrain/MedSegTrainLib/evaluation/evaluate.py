@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from monai.metrics import compute_dice
 
 from MedSegDLLib.bundle import Bundle, Specification, write_metadata
 from MedSegDLLib.engine.predictor import Predictor
@@ -60,11 +58,14 @@ def _score(predictor: Predictor, name: str, image: Volume, truth: Volume) -> Sco
 
 
 def dice(result: np.ndarray, truth: np.ndarray, spec: Specification) -> dict[str, float]:
-    """Dice of each label of the specification between two labelmaps of one shape."""
-    values = [label.value for label in spec.labels]
-    one_hot = [torch.from_numpy(np.stack([array == value for value in values]))[None] for array in (result, truth)]
-    scores = compute_dice(*one_hot, include_background=True)[0]
-    return {label.name: float(score) for label, score in zip(spec.labels, scores)}
+    """Dice of each label of the specification between two labelmaps of one shape; NaN where neither has it."""
+    return {label.name: _dice(result == label.value, truth == label.value) for label in spec.labels}
+
+
+def _dice(result: np.ndarray, truth: np.ndarray) -> float:
+    """Not MONAI's, which has no value for a structure that was found where there is none: here that is 0."""
+    size = np.count_nonzero(result) + np.count_nonzero(truth)
+    return 2 * np.count_nonzero(result & truth) / size if size else float("nan")
 
 
 def record_results(folder: Path, scores: list[Scores], recipe: Recipe) -> dict:
@@ -77,12 +78,12 @@ def record_results(folder: Path, scores: list[Scores], recipe: Recipe) -> dict:
 
 
 def summary(scores: list[Scores], recipe: Recipe) -> dict:
-    """Mean Dice of each structure over the cases, and how it was measured."""
-    names = scores[0].dice
+    """Mean Dice of each structure that the cases have, and how it was measured."""
+    names = [name for name in scores[0].dice if not all(np.isnan(s.dice[name]) for s in scores)]
     return {
         "dice": {name: round(float(np.nanmean([s.dice[name] for s in scores])), 4) for name in names},
-        "mean_dice": round(float(np.mean([s.mean for s in scores])), 4),
-        "worst_case": round(min(s.mean for s in scores), 4),
+        "mean_dice": round(float(np.nanmean([s.mean for s in scores])), 4),
+        "worst_case": round(float(np.nanmin([s.mean for s in scores])), 4),
         "cases": len(scores),
         "precision": scores[0].precision,
         "split": _split_in_words(recipe),

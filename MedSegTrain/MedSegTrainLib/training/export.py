@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import openvino
 import torch
 from safetensors.torch import save_file
 
 from MedSegDLLib.bundle import GRAPH, WEIGHTS, Bundle, write_metadata
+from MedSegDLLib.engine.private_openvino import openvino
 from MedSegDLLib.engine.torch_runtime import load_network
 
 from .model_card import write_model_card
 from .recipe import Recipe
-
-_LICENCES = Path(__file__).resolve().parents[2] / "Resources" / "Licences"
 
 
 def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
@@ -25,7 +24,7 @@ def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
     """
     (folder / WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
     save_file(_half_precision(trained_weights(checkpoint)), folder / WEIGHTS)
-    _write_licence(recipe, folder)
+    shutil.copyfile(recipe.licence_path, folder / "LICENSE")
     bundle = write_metadata(folder, recipe.description, recipe.spec)
     export_graph(bundle)
     bundle = write_metadata(folder, recipe.description, recipe.spec)  # again, now with the graph's checksums
@@ -36,7 +35,7 @@ def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
 
 def trained_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """The averaged weights of the network in a training's checkpoint."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
 
 
@@ -51,8 +50,3 @@ def export_graph(bundle: Bundle) -> None:
 
 def _half_precision(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in weights.items()}
-
-
-def _write_licence(recipe: Recipe, folder: Path) -> None:
-    text = (_LICENCES / f"{recipe.spec.licence}.txt").read_text(encoding="utf-8")
-    (folder / "LICENSE").write_text(text, encoding="utf-8")

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from MedSegDLLib.bundle import Specification
-from MedSegDLLib.errors import InputError
+from MedSegDLLib.errors import InputError, ModelError
+
+_LICENCES = Path(__file__).resolve().parents[2] / "Resources" / "Licences"
+_DESCRIBED = ("name", "version", "title", "task", "description", "authors", "copyright")
+_DESCRIBED_IN_THE_CARD = ("data_source", "image_classes", "intended_use")
 
 
 class _Strict(BaseModel):
@@ -25,6 +29,14 @@ class Data(_Strict):
     folds: int = Field(5, ge=2)
     fold: int = Field(0, ge=0)
     split_seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} does not exist; {self.folds} folds are counted from 0")
+        if self.source == "thorax-phantom" and not (self.cases and self.held_back):
+            raise ValueError("phantoms need the numbers 'cases' and 'held_back'")
+        return self
 
 
 class Augmentation(_Strict):
@@ -61,9 +73,29 @@ class Recipe(_Strict):
     optimisation: Optimisation
     augmentation: Augmentation = Augmentation()
 
+    @field_validator("description")
+    @classmethod
+    def _check_description(cls, description: dict) -> dict:
+        missing = [key for key in _DESCRIBED + _DESCRIBED_IN_THE_CARD if key not in description]
+        if missing:
+            raise ValueError(f"lacks {', '.join(missing)}")
+        return description
+
     @property
     def spec(self) -> Specification:
         return Specification.from_dict({"format": 1, **self.medseg})
+
+    @property
+    def licence_path(self) -> Path:
+        """The text of the licence of the weights."""
+        return _LICENCES / f"{self.spec.licence.replace(' ', '-')}.txt"
+
+    def check(self) -> None:
+        """Raise ModelError for what would otherwise show only after hours of training."""
+        if self.spec.network.spatial_dims != 3:
+            raise ModelError("Only networks with three spatial dimensions can be trained.")
+        if not self.licence_path.is_file():
+            raise ModelError(f"The text of the licence '{self.spec.licence}' is not at hand in {_LICENCES}.")
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -71,11 +103,18 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         recipe = Recipe(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
+        recipe.check()
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The recipe '{path}' cannot be read.", "Check the path.", str(error)) from error
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
-        lines = str(error).splitlines()
-        cause = " ".join(lines[1:3]) or lines[0]
-        raise InputError(f"The recipe '{path.name}' is wrong: {cause}", "Correct it.", str(error)) from error
-    recipe.spec  # noqa: B018  a wrong model description must show before hours of training, not after
+    except (yaml.YAMLError, ValidationError, TypeError, ModelError) as error:
+        raise InputError(f"The recipe '{path.name}' is wrong: {_cause(error)}", "Correct it.", str(error)) from error
     return recipe
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ModelError):
+        return error.message
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
+    return " ".join(str(error).split())

@@ -32,6 +32,7 @@ def train(recipe: Recipe, folder: Path, data: Path | None = None, workers: int =
         workers: processes that make patches beside the one that trains.
     """
     L.seed_everything(recipe.optimisation.seed, workers=True)
+    module = SegmentationModule(recipe)  # before the cases, whose preparation takes minutes: it may refuse the recipe
     last = folder / "last.ckpt"
     resumed = last if last.exists() else None
     patches = DataLoader(
@@ -55,14 +56,14 @@ def train(recipe: Recipe, folder: Path, data: Path | None = None, workers: int =
         enable_model_summary=False,
         log_every_n_steps=50,
     )
-    trainer.fit(SegmentationModule(recipe), patches, ckpt_path=resumed, weights_only=False)
+    trainer.fit(module, patches, ckpt_path=resumed, weights_only=True)
     trainer.save_checkpoint(last)
     return last
 
 
 def _steps_of(checkpoint: Path | None) -> int:
     """Steps that a checkpoint has behind it: what is drawn after it must not repeat what was drawn before."""
-    return torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint else 0
+    return torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"] if checkpoint else 0
 
 
 def training_samples(recipe: Recipe, data: Path | None) -> list:
