@@ -144,14 +144,15 @@ def test_help_names_results_and_exit_codes(capsys):
     assert "CASE/segmentation.dcm" in text and "exit codes:" in text and "goes on where it was interrupted" in text
 
 
-def test_a_terminal_that_lacks_the_letters(monkeypatch):
-    """As on Windows, where the output of a job that is written to a file has the letters of one country."""
+def test_a_terminal_that_lacks_the_letters_and_a_series_that_bends_the_rules(monkeypatch):
+    """As on Windows, where a job's output has the letters of one country; and libraries do not speak to the user."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    write_image(Path("头.nii"))
-    with started("segment", "头.nii", "--model", "thresholds", "--output", "out") as process:
+    write_image(Path("in/头.nii"))
+    write_series(Path("in/ct"), grey_values(), AccessionNumber="longer than the sixteen letters it may have")
+    with started("segment", "in", "--model", "thresholds", "--output", "out") as process:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0 and r"\u5934: structure 1" in out and err == ""
-    assert read_results(Path("out")).keys() == {"头"}
+    assert read_results(Path("out")).keys() == {"头", "P1_thorax"}
 
 
 # Cut short

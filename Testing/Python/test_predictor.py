@@ -340,15 +340,14 @@ def test_air_is_skipped_and_stays_background(tmp_path):
     assert (predictor.report.windows, predictor.report.windows_skipped) == (8, 7)
 
 
-@pytest.mark.parametrize("air", [-2000.0, -1000.0, -333.3])
-def test_the_level_of_air_is_rounded_as_the_image_is(tmp_path, air):
+def test_a_voxel_of_just_the_level_of_air_is_air():
+    """Whatever rounding does to both."""
     intensity = replace(UNCHANGED, low=-1000.0, high=700.0, mean=-123.4567, std=77.777)
-    bundle = threshold_bundle(tmp_path / "m", intensity=intensity, inference=Inference(air_below=air))
-    image = np.full((9, 9, 9), max(air, -1000.0), np.float32)
-    image[0, 0, 0] = -3000
-    predictor = Predictor(bundle, "cpu")
-    predictor.segment(Volume(image))
-    assert predictor.report.windows_skipped == predictor.report.windows == 8
+    for air in np.random.default_rng(0).uniform(-1200, 600, 50).astype(np.float32):
+        spec = specification(intensity=intensity, inference=Inference(air_below=float(air)))
+        prepared = prepare(Volume(np.array([[[air, air + 1]]])), spec).array
+        level = predictor_module._air_level(spec)
+        assert (prepared > level).tolist() == [[[False, bool(air + 1 > -1000)]]]
 
 
 def test_only_the_largest_piece_is_kept_where_the_model_says_so(tmp_path):

@@ -182,9 +182,7 @@ def test_every_case_is_held_back_once_and_never_trained_on(count):
 
 def test_a_split_is_stable_and_depends_on_its_seed():
     names = [f"case {n}" for n in range(20)]
-    assert split(names, 5, 1, seed=0)[1] == ["case 10", "case 13", "case 15", "case 16"] or split(
-        names, 5, 1, seed=0
-    ) == split(list(names), 5, 1, seed=0)
+    assert split(names, 5, 1, seed=0)[1] == ["case 3", "case 11", "case 13", "case 16"]
     assert split(names, 5, 1, seed=0)[1] != split(names, 5, 1, seed=1)[1]
     with pytest.raises(InputError, match="3 cases cannot be split into 5 folds"):
         split(names[:3], 5, 0, seed=0)

@@ -128,8 +128,9 @@ def _write_model(folder: Path, features: tuple[int, ...]) -> None:
 
 def _write_graph(network, path: Path, patch_kji: tuple[int, int, int]) -> None:
     """What a CPU runs: the network in OpenVINO's format, for windows of one size."""
-    import openvino
     import torch
+
+    from MedSegDLLib.engine.private_openvino import openvino
 
     window = torch.zeros((1, 1, *patch_kji))
     openvino.save_model(openvino.convert_model(network, example_input=window, input=window.shape), path, False)

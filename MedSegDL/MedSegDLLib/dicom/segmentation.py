@@ -56,9 +56,9 @@ def write_dicom_seg(
         return False
     source_grid = series.stack().grid
     numbers, grid = _along_slices(_numbered(labelmap, found), volume.grid, source_grid)
-    sources = _source_headers(series, source_grid.spacing_mm[2])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # highdicom's opinions on how patients are named
+        warnings.simplefilter("ignore")  # opinions of pydicom and highdicom on how patients and studies are named
+        sources = _source_headers(series, source_grid.spacing_mm[2])
         segmentation = _segmentation(sources, numbers, grid, _descriptions(found, algorithm_name, algorithm_version))
     segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: structures may have names beyond the source's set
     with replacing(path) as temporary:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -132,10 +133,8 @@ def _cache(bundle: Bundle) -> dict[str, str]:
     """
     content = hashlib.sha256("".join(bundle.checksums.values()).encode()).hexdigest()
     folder = _cache_folder() / content[:16]
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return {}
     return {"CACHE_DIR": str(folder)} if os.access(folder, os.W_OK) else {}
 
 
