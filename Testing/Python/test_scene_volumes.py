@@ -126,3 +126,11 @@ def _python(code: str) -> subprocess.CompletedProcess:
     )
     assert child.returncode == 0, child.stderr
     return child
+
+
+def test_a_new_scene_leaves_the_applications_scene_alone(monkeypatch):
+    users_scene = slicer.vtkMRMLScene()
+    monkeypatch.setattr(slicer, "mrmlScene", users_scene, raising=False)
+    monkeypatch.setattr(slicer, "app", object(), raising=False)
+    assert new_scene().mrml is not users_scene
+    assert slicer.mrmlScene is users_scene

@@ -33,7 +33,10 @@ def in_application() -> bool:
 
 
 def new_scene() -> LiveScene:
-    """An empty scene with subject hierarchy and surface conversion; `slicer.util` works on the newest one."""
+    """An empty scene with subject hierarchy and surface conversion.
+
+    Outside the application `slicer.util` then works on it; in the application the user's scene stays the current one.
+    """
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkMRMLApplicationLogic()
     application.SetMRMLScene(scene)
@@ -42,7 +45,8 @@ def new_scene() -> LiveScene:
     terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
     with quiet_vtk():  # it looks for the lists of terms of a whole Slicer; codes are read and written without them
         _attach(terminologies, scene, application)
-    slicer.mrmlScene = scene
+    if not in_application():
+        slicer.mrmlScene = scene
     return LiveScene(scene, application, segmentations, terminologies)
 
 
