@@ -95,7 +95,8 @@ class Inference:
     """How the predictor runs the network; a user may override overlap and mirroring.
 
     overlap: share of a window that its neighbour covers, 0 up to below 1.
-    mirror: average over mirrored inputs along all axes.
+    mirror: average over inputs mirrored along `mirror_axes`.
+    mirror_axes: those along which training mirrored; along others the network knows no mirrored patient.
     air_below: raw grey value; a window in which nothing is above it is background without a look. None: look at all.
     largest_only: keep only the largest connected piece of each structure.
     cpu_precision: "bf16" where the trained Dice was shown to hold, else "f32".
@@ -103,11 +104,20 @@ class Inference:
 
     overlap: float = 0.5
     mirror: bool = False
+    mirror_axes: tuple[bool, bool, bool] = (True, True, True)
     air_below: float | None = None
     largest_only: bool = False
     cpu_precision: str = "f32"
 
+    @property
+    def mirrored_kji(self) -> tuple[bool, bool, bool]:
+        """Whether to mirror along k, j, i."""
+        return tuple(self.mirror and axis for axis in reversed(self.mirror_axes))
+
     def __post_init__(self):
+        object.__setattr__(self, "mirror_axes", tuple(self.mirror_axes))
+        if len(self.mirror_axes) != 3:
+            raise ModelError(f"The axes to mirror are {list(self.mirror_axes)}; it must be three.", _REMEDY)
         if not 0 <= self.overlap < 1:
             raise ModelError(f"The overlap of windows is {self.overlap}; it must be from 0 up to below 1.")
         if self.cpu_precision not in ("f32", "bf16"):

@@ -86,7 +86,7 @@ def test_the_order_of_a_patch_is_turned(made):
     [
         {},
         {"coarse": Coarse("quick", 20.0, (1, 2)), "prompts": ("point", "box"), "results": {"mean_dice": 0.9}},
-        {"inference": Inference(0.25, True, -500.0, True, "bf16"), "modality": ("MR", "PT")},
+        {"inference": Inference(0.25, True, (True, False, True), -500.0, True, "bf16"), "modality": ("MR", "PT")},
         {"intensity": Intensity("percentile", 0.5, 99.5), "orientation": "LPS", "spacing_mm": (0.7, 0.8, 2.5)},
     ],
 )

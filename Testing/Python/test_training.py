@@ -432,3 +432,8 @@ def test_exporting_again_replaces_the_bundle(exported, trained):
     again = export_bundle(trained[0], trained[3], exported.folder)
     assert again.checksums["models/model.safetensors"] == exported.checksums["models/model.safetensors"]
     assert (again.folder / METADATA).is_file()
+
+
+def test_inference_mirrors_only_where_training_did():
+    mirrored = recipe(augmentation={"mirror": (True, False, False)}, **nested("medseg", inference={"mirror": True}))
+    assert mirrored.spec.inference.mirrored_kji == (False, False, True)

@@ -51,7 +51,7 @@ def uneven(window: np.ndarray) -> np.ndarray:
     return np.stack([np.roll(window, 1, axis=2) + ramp, window * ramp, np.cumsum(window, axis=1)])
 
 
-def joined(runtime, image, window, overlap, mirror=False, air=None, **more) -> tuple[np.ndarray, SlidingWindow]:
+def joined(runtime, image, window, overlap, mirror=(False,) * 3, air=None, **more) -> tuple[np.ndarray, SlidingWindow]:
     sliding = SlidingWindow(runtime, window, overlap, mirror, air)
     return np.concatenate([layers.copy() for layers in sliding.layers(image, **more)], axis=1), sliding
 
@@ -120,11 +120,13 @@ def test_a_constant_network_stays_constant(size, window, overlap):
     assert np.allclose(found, np.arange(3)[:, None, None, None], atol=1e-6)
 
 
+@pytest.mark.parametrize("mirror", [(True, True, True), (False, False, True), (True, False, False)])
 @pytest.mark.parametrize(("size", "window"), [((12, 9, 10), (8, 8, 8)), ((4, 9, 10), (1, 8, 8))])
-def test_mirroring_averages_over_all_directions(size, window):
+def test_mirroring_averages_over_the_directions_allowed(size, window, mirror):
     image, runtime = noise(size), Numbers(uneven)
-    found, sliding = joined(runtime, image, window, 0.5, mirror=True)
-    directions = [step for step in product((1, -1), repeat=3) if window[0] > 1 or step[0] == 1]
+    found, sliding = joined(runtime, image, window, 0.5, mirror=mirror)
+    turned = [axis and width > 1 for axis, width in zip(mirror, window)]
+    directions = list(product(*((1, -1) if axis else (1,) for axis in turned)))
 
     def averaged(part):
         turns = [tuple(slice(None, None, step) for step in steps) for steps in directions]
@@ -194,7 +196,7 @@ def test_memory_is_one_window_deep():
 
 def test_layers_come_as_soon_as_they_are_decided():
     runtime = Numbers(uneven)
-    sliding = SlidingWindow(runtime, (8, 8, 8), 0.5, mirror=False)
+    sliding = SlidingWindow(runtime, (8, 8, 8), 0.5)
     sizes, seen = [], []
     for layers in sliding.layers(noise((20, 8, 8))):
         sizes.append(layers.shape[1])

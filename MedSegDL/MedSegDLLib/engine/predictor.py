@@ -115,7 +115,7 @@ class Predictor:
         turned = volume.grid.steps_to(spec.orientation).apply(labels)
         upsampler = self._runtime.upsampler(prepared.shape, turned, spec.class_values)
         windows = SlidingWindow(
-            self._runtime, spec.patch_kji, self._inference.overlap, self._inference.mirror, _air_level(spec)
+            self._runtime, spec.patch_kji, self._inference.overlap, self._inference.mirrored_kji, _air_level(spec)
         )
         start = time.perf_counter()
         for layers in windows.layers(prepared, progress, cancelled):

@@ -54,17 +54,22 @@ class SlidingWindow:
         runtime: the network on its device.
         window: its size (k, j, i).
         overlap: share of a window that its neighbour covers.
-        mirror: average over mirrored windows.
+        mirror: average over windows mirrored along these axes (k, j, i).
         air: a window in which no value is above it counts as background unseen; None looks at every window.
     """
 
     def __init__(
-        self, runtime: Runtime, window: tuple[int, int, int], overlap: float, mirror: bool, air: float | None = None
+        self,
+        runtime: Runtime,
+        window: tuple[int, int, int],
+        overlap: float,
+        mirror: tuple[bool, bool, bool] = (False, False, False),
+        air: float | None = None,
     ):
         self._runtime = runtime
         self._window = window
         self._overlap = overlap
-        self._flips = list(product(*((1, -1) if mirror and size > 1 else (1,) for size in window)))
+        self._flips = list(product(*((1, -1) if axis and size > 1 else (1,) for axis, size in zip(mirror, window))))
         self._air = air
         self.windows = 0
         self.skipped = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -83,7 +84,9 @@ class Recipe(_Strict):
 
     @property
     def spec(self) -> Specification:
-        return Specification.from_dict({"format": 1, **self.medseg})
+        """What the bundle will say; it may be mirrored in inference along the axes that training mirrors."""
+        spec = Specification.from_dict({"format": 1, **self.medseg})
+        return replace(spec, inference=replace(spec.inference, mirror_axes=self.augmentation.mirror))
 
     @property
     def licence_path(self) -> Path:
