@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from .bundle import METADATA, Bundle
 from .errors import ModelError
+from .folders import data_folder
 
 SHIPPED = Path(__file__).resolve().parents[1] / "Resources" / "Models"
 
@@ -21,13 +21,7 @@ def user_folder() -> Path:
     """The user's models: $MEDSEG_MODELS, else the platform's place for application data."""
     if "MEDSEG_MODELS" in os.environ:
         return Path(os.environ["MEDSEG_MODELS"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share"))
-    return base / "MedSegDL" / "models"
+    return data_folder() / "models"
 
 
 def installed_models() -> dict[str, Path]:

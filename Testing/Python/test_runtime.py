@@ -27,8 +27,8 @@ SLICES = Network("unet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]}
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
-    monkeypatch.setattr(runtime_module, "_cache_folder", lambda: folder)
-    return folder
+    monkeypatch.setattr(runtime_module, "cache_folder", lambda: folder)
+    return folder / "graphs"
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_an_update_with_the_times_of_the_old_files_is_not_answered_from_the_cach
 
 def test_a_folder_that_cannot_be_written_does_without_the_cache(solid, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(runtime_module, "_cache_folder", lambda: tmp_path / "file" / "graphs")
+    monkeypatch.setattr(runtime_module, "cache_folder", lambda: tmp_path / "file")
     assert OpenVinoRuntime(solid, "f32")(window_of(solid)).shape == (3, 8, 8, 8)
 
 

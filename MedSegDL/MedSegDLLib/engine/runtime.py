@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ..bundle import Bundle
 from ..errors import DeviceError, ModelError
+from ..folders import cache_folder
 from .devices import Device, supports_bf16
 from .upsampling import LabelUpsampler
 
@@ -132,18 +131,7 @@ def _cache(bundle: Bundle) -> dict[str, str]:
     A folder for each content, since OpenVINO tells files apart by path and time, and an unpacked update may keep both.
     """
     content = hashlib.sha256("".join(bundle.checksums.values()).encode()).hexdigest()
-    folder = _cache_folder() / content[:16]
+    folder = cache_folder() / "graphs" / content[:16]
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     return {"CACHE_DIR": str(folder)} if os.access(folder, os.W_OK) else {}
-
-
-def _cache_folder() -> Path:
-    """Where compiled graphs are kept: a second start loads in a fraction of the time."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "MedSegDL" / "graphs"

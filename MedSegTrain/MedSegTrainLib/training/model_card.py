@@ -24,7 +24,7 @@ def _card(bundle: Bundle, recipe: Recipe) -> str:
         f"{about['image_classes']}. Modality {', '.join(spec.modality)}; resampled to "
         f"{' x '.join(f'{s:g}' for s in spec.spacing_mm)} mm; windows of {' x '.join(map(str, spec.patch))} voxels.",
         f"## Data and licence\n\n{about['data_source']}. Licence of the weights: {spec.licence} (see LICENSE).",
-        "## Training\n\n" + _training(recipe),
+        "## Training\n\n" + " ".join((_training(recipe), about.get("training_note", ""))).strip(),
         "## Measured\n\n" + _results(spec.results),
     ]
     if about.get("limits"):
