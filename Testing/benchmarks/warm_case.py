@@ -29,7 +29,11 @@ from MedSegTrainLib.training.recipe import read_recipe  # noqa: E402
 from MedSegTrainLib.training.train import folder_split  # noqa: E402
 
 MODEL = "hippocampus-mr"
-VARIANTS = {"fp32": {"precision": "f32"}, "bf16": {"precision": "bf16"}, "fp32, mirrored": {"mirror": True}}
+VARIANTS = {
+    "as shipped (bf16, mirrored)": {},
+    "fp32, mirrored": {"precision": "f32"},
+    "bf16, not mirrored": {"mirror": False},
+}
 
 
 def main() -> None:
