@@ -47,7 +47,7 @@ def specification(values: tuple[int, ...] = (1, 2), **changes) -> Specification:
     """A description of a network for one structure a value; `changes` replace its entries."""
     classes = len(values) + 1
     spec = Specification(
-        network=Network("unet", 3, 1, classes, "decoder.heads.0.weight", {"features": [2, 4]}),
+        network=Network("nnunet", 3, 1, classes, "decoder.heads.0.weight", {"features": [2, 4]}),
         modality=("CT",),
         orientation="RAS",
         spacing_mm=(1.0, 1.0, 1.0),

@@ -137,7 +137,7 @@ def test_an_unknown_entry_is_named(folder, place, key, where):
         (lambda m: m.update(format=2), "has format 2; this version of MedSegDL reads format 1"),
         (lambda m: m["network"].pop("head"), "'network' in metadata.json has no entry 'head'"),
         (lambda m: m["network"].update(spatial_dims=4), "4 spatial dimensions"),
-        (lambda m: m.update(network="unet"), "'network' in metadata.json is not an object"),
+        (lambda m: m.update(network="nnunet"), "'network' in metadata.json is not an object"),
         (lambda m: m.update(modality="CT"), "misshapen"),
         (lambda m: m.update(labels="liver"), "'labels' in metadata.json is not an object"),
         (lambda m: m.update(orientation="RAX"), "orientation 'RAX'"),
@@ -226,7 +226,7 @@ def test_shapes_are_read_from_the_header(tmp_path):
 
 
 def test_a_description_that_does_not_fit_the_weights_is_not_written(folder):
-    spec = specification((3, 200), network=Network("unet", 3, 1, 3, "decoder.heads.9.weight"))
+    spec = specification((3, 200), network=Network("nnunet", 3, 1, 3, "decoder.heads.9.weight"))
     before = (folder / METADATA).read_text()
     with pytest.raises(ModelError, match="no tensor 'decoder.heads.9.weight'"):
         write_metadata(folder, DESCRIPTION, spec)
@@ -273,7 +273,7 @@ def test_metadata_has_what_monai_demands(made):
 
 def test_the_shape_of_a_network_for_slices_has_two_axes(tmp_path):
     spec = specification(
-        patch=(6, 8, 1), network=Network("unet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]})
+        patch=(6, 8, 1), network=Network("nnunet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]})
     )
     metadata = unet_bundle(tmp_path / "m", spec, graph=False).metadata
     assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [8, 6]

@@ -109,7 +109,7 @@ def test_scores_are_written_one_row_a_case(tmp_path):
 def test_results_land_in_metadata_and_model_card(tmp_path, bundle, monkeypatch, capsys):
     """By the command line, with a recipe that describes the threshold bundle."""
     folder = write_cases(tmp_path / "d", 4)
-    network = {"name": "unet", "spatial_dims": 3, "in_channels": 1, "out_channels": 3, "head": "conv.weight"}
+    network = {"name": "nnunet", "spatial_dims": 3, "in_channels": 1, "out_channels": 3, "head": "conv.weight"}
     intensity = {"rule": "window", "low": -1e4, "high": 1e4, "mean": 0, "std": 1}
     medseg = recipe_data()["medseg"] | {"network": network, "intensity": intensity}
     path = write_recipe(tmp_path / "balls.yaml", recipe_data(medseg=medseg))
@@ -131,7 +131,7 @@ def test_recording_keeps_the_weights(bundle):
     before = bundle.weights_path.read_bytes()
     spec = bundle.spec
     described = recipe_data()["medseg"] | {
-        "network": {"name": "unet", "spatial_dims": 3, "in_channels": 1, "out_channels": 3, "head": "conv.weight"},
+        "network": {"name": "nnunet", "spatial_dims": 3, "in_channels": 1, "out_channels": 3, "head": "conv.weight"},
         "patch": list(spec.patch),
     }
     scores = [Scores("a", {"grey ball": 0.5, "white ball": 0.7}, 1.0, "bf16")]

@@ -298,7 +298,7 @@ def test_a_damaged_model_and_one_for_several_images(tmp_path):
 
 @pytest.mark.parametrize("matrix", [np.eye(4), np.diag([1.0, 1.2, 3.0, 1.0])])
 def test_a_network_for_slices_goes_through_a_volume(tmp_path, matrix):
-    network = Network("unet", 2, 1, 3, "conv.weight")
+    network = Network("nnunet", 2, 1, 3, "conv.weight")
     bundle = threshold_bundle(tmp_path / "m", patch=(8, 6, 1), network=network, spacing_mm=(1.0, 1.0, 3.0))
     volume = Volume(blobs((5, 12, 14)), matrix)
     predictor = Predictor(bundle, "cpu", mirror=True)
@@ -310,7 +310,7 @@ def test_a_network_for_slices_goes_through_a_volume(tmp_path, matrix):
 
 
 def test_a_random_network_for_slices_in_both_runtimes(tmp_path):
-    network = Network("unet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]})
+    network = Network("nnunet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]})
     spec = specification(patch=(12, 10, 1), network=network)
     volume = Volume(blobs((4, 20, 22)))
     fast, slow = (

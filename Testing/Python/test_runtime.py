@@ -21,7 +21,7 @@ from MedSegDLLib.engine.torch_runtime import TorchRuntime
 from MedSegDLLib.errors import DeviceError, ModelError
 
 CPU = Device("cpu", "a processor", 1, 1)
-SLICES = Network("unet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]})
+SLICES = Network("nnunet", 2, 1, 3, "decoder.heads.0.weight", {"features": [2, 4]})
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ def recipe_data(**changes) -> dict:
         "description": DESCRIPTION | {"name": "balls"},
         "medseg": {
             "network": {
-                "name": "unet",
+                "name": "nnunet",
                 "spatial_dims": 3,
                 "in_channels": 1,
                 "out_channels": 3,

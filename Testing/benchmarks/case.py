@@ -156,7 +156,7 @@ def _smooth(network) -> None:
 def _specification(features: tuple[int, ...]) -> Specification:
     finest_head = f"decoder.heads.{len(features) - 2}.weight"
     return Specification(
-        network=Network("unet", 3, 1, CLASSES, finest_head, {"features": list(features)}),
+        network=Network("nnunet", 3, 1, CLASSES, finest_head, {"features": list(features)}),
         modality=("CT",),
         orientation="LPS",
         spacing_mm=(1.5, 1.5, 1.5),

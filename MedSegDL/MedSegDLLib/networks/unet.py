@@ -1,111 +1,44 @@
-"""U-Nets as nnU-Net configures them: a plain and a residual encoder over one decoder.
+"""U-Net, padded and with valid convolutions.
 
-Ronneberger et al. 2015, arXiv:1505.04597 (the shape); Isensee et al. 2021, doi:10.1038/s41592-020-01008-z (the plain
-network: padded convolutions with instance norm and leaky ReLU, strided instead of pooled, transposed convolutions
-upward); Isensee et al. 2024, arXiv:2404.09556 (the residual encoder).
+Ronneberger et al. 2015, arXiv:1505.04597. Five levels of 64, 128, 256, 512 and 1024 features, each two 3x3
+convolutions with ReLU; a 2x2 max pooling between them downwards, a 2x2 up-convolution that halves the features upwards,
+skip connections by concatenation, a 1x1 convolution to the classes. No norm. The convolutions of the paper are valid:
+a tile of 572x572 gives the logits of its inner 388x388, skip connections are cropped, and the context that a tile needs
+beyond the image is mirrored ("overlap-tile"). That is `ValidUNet`; most networks that go by the name are padded, as
+`UNet`.
 
-Checked against the authors' implementation, one input channel and three classes: plain 3D with six stages 31,196,399
-parameters, plain 2D with eight stages 46,326,581, residual encoder 3D "L" with blocks 1, 3, 4, 6, 6, 6 102,350,575. The
-counts include the heads for deep supervision.
+Checked against the paper's figure 1: one channel, two classes, 572x572 -> 388x388, and by its layers 31,030,658
+parameters, padded or not. With `batch_norm` and three channels it is the network that PyTorch users know as U-Net,
+31,037,698.
+
+What the paper leaves open is as in the network that the authors released (phseg_v5): dropout of one half at the end of
+the two coarsest levels of the contracting path; weights normal of deviation sqrt(2 / N), N being for an up-convolution
+the kernel's voxels times the features it gives. What that network has beyond the paper is left out: a ReLU after each
+up-convolution, and a last up-convolution that keeps its features. In three dimensions the kernels have one more axis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from itertools import pairwise
 
-from torch import Tensor, cat, nn
-from torch.nn.init import kaiming_normal_, zeros_
+from torch import nn
 
-from .blocks import AVERAGE_POOL, CONV, INSTANCE_NORM, TRANSPOSED_CONV, ConvNormAct, crop_to, pad_to_multiple, per_axis
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut, which is averaged where the block strides and projected where it widens.
-
-    (B, in_channels, *spatial) -> (B, out_channels, *spatial / stride); ResNet-D's block, He et al. 2019,
-    arXiv:1812.01187.
-    """
-
-    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, kernel=3, stride=1):
-        super().__init__()
-        self.convs = nn.Sequential(
-            ConvNormAct(spatial_dims, in_channels, out_channels, kernel, stride),
-            ConvNormAct(spatial_dims, out_channels, out_channels, kernel, act=False),
-        )
-        stride = per_axis(stride, spatial_dims)
-        shortcut = []
-        if prod(stride) > 1:
-            shortcut.append(AVERAGE_POOL[spatial_dims](stride, stride))
-        if in_channels != out_channels:
-            shortcut.append(CONV[spatial_dims](in_channels, out_channels, 1, bias=False))
-            shortcut.append(INSTANCE_NORM[spatial_dims](out_channels, affine=True))
-        self.shortcut = nn.Sequential(*shortcut)
-        self.act = nn.LeakyReLU(0.01, inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.convs(x) + self.shortcut(x))
+from .blocks import CONV, TRANSPOSED_CONV, initialise_he
+from .u_shape import DoubleConv, UShape
 
 
-class Decoder(nn.Module):
-    """From the encoder's feature maps, shallow to deep, back to logits at the input's size."""
-
-    def __init__(self, spatial_dims, features, out_channels, kernels, strides, convs_per_stage):
-        super().__init__()
-        self.ups, self.stages, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for depth in reversed(range(len(features) - 1)):
-            stride, width = strides[depth + 1], features[depth]
-            self.ups.append(TRANSPOSED_CONV[spatial_dims](features[depth + 1], width, stride, stride))
-            self.stages.append(_conv_stage(spatial_dims, 2 * width, width, kernels[depth], 1, convs_per_stage))
-            self.heads.append(CONV[spatial_dims](width, out_channels, 1))
-
-    def forward(self, skips: list[Tensor], all_depths: bool) -> list[Tensor]:
-        """Logits, finest first; the finest alone unless all are asked for."""
-        x, logits = skips[-1], []
-        for level, (up, stage, head) in enumerate(zip(self.ups, self.stages, self.heads)):
-            x = stage(cat((up(x), skips[-2 - level]), dim=1))
-            if all_depths or level == len(self.ups) - 1:
-                logits.append(head(x))
-        return logits[::-1]
-
-
-class _EncoderDecoder(nn.Module):
-    def __init__(self, spatial_dims, out_channels, features, kernels, strides, decoder_convs, deep_supervision):
-        super().__init__()
-        self.deep_supervision = deep_supervision
-        self.multiple = tuple(prod(stride[axis] for stride in strides) for axis in range(spatial_dims))
-        self.decoder = Decoder(spatial_dims, features, out_channels, kernels, strides, decoder_convs)
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        skips = []
-        for stage in self.encoder:
-            x = stage(x)
-            skips.append(x)
-        return skips
-
-    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """(B, C, *spatial) -> (B, K, *spatial); in training with deep supervision a list, finest first.
-
-        The coarser entries of that list belong to the padded input (see `pad_to_multiple`).
-        """
-        all_depths = self.deep_supervision and self.training
-        logits = self.decoder(self.encode(pad_to_multiple(x, self.multiple)), all_depths)
-        logits[0] = crop_to(logits[0], x.shape[2:])
-        return logits if all_depths else logits[0]
-
-
-class UNet(_EncoderDecoder):
-    """nnU-Net's plain network ("PlainConvUNet").
+class UNet(UShape):
+    """U-Net.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: classes, background included.
-        features: width of each stage; their number is the depth.
-        strides: downsampling at the start of each stage, one number or one an axis; default 1, 2, 2, ...
-        kernels: kernel size of each stage; default 3.
-        convs_per_stage: convolutions in a stage, encoder and decoder alike.
-        deep_supervision: in training, return the logits of every decoder stage.
+        features: width of each level; their number is the depth.
+        batch_norm: a batch norm before each ReLU, and no biases in these convolutions.
+        dropout: at the end of the two coarsest levels.
+        padded: convolutions that keep the size.
     """
 
     def __init__(
@@ -113,85 +46,34 @@ class UNet(_EncoderDecoder):
         spatial_dims: int,
         in_channels: int,
         out_channels: int,
-        features: Sequence[int] = (32, 64, 128, 256, 320, 320),
-        strides: Sequence | None = None,
-        kernels: Sequence | None = None,
-        convs_per_stage: int = 2,
-        deep_supervision: bool = False,
+        features: Sequence[int] = (64, 128, 256, 512, 1024),
+        batch_norm: bool = False,
+        dropout: float = 0.5,
+        padded: bool = True,
     ):
-        strides, kernels = _stage_geometry(spatial_dims, len(features), strides, kernels)
-        super().__init__(spatial_dims, out_channels, features, kernels, strides, convs_per_stage, deep_supervision)
-        widths = (in_channels, *features)
-        self.encoder = nn.ModuleList(
-            _conv_stage(spatial_dims, widths[n], widths[n + 1], kernels[n], strides[n], convs_per_stage)
-            for n in range(len(features))
+        def convs(before: int, after: int) -> DoubleConv:
+            return DoubleConv(spatial_dims, before, after, batch_norm=batch_norm, bias=not batch_norm, padded=padded)
+
+        encoder = [convs(before, after) for before, after in pairwise((in_channels, *features))]
+        for stage in encoder[-2:]:
+            stage.append(nn.Dropout(dropout))
+        super().__init__(
+            spatial_dims,
+            encoder=encoder,
+            ups=[TRANSPOSED_CONV[spatial_dims](coarse, fine, 2, 2) for fine, coarse in pairwise(features)],
+            decoder=[convs(2 * width, width) for width in features[:-1]],
+            head=CONV[spatial_dims](features[0], out_channels, 1),
+            padded=padded,
         )
-        self.apply(_initialise)
+        self.apply(initialise_he)
 
 
-class ResidualUNet(_EncoderDecoder):
-    """nnU-Net's residual encoder network ("ResEncUNet"); `blocks` as in its presets M and L by default.
+class ValidUNet(UNet):
+    """U-Net with the valid convolutions of the paper; arguments as those of `UNet`.
 
-    Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the image.
-        out_channels: classes, background included.
-        features: width of each stage; their number is the depth.
-        blocks: residual blocks in each stage of the encoder.
-        strides: downsampling at the start of each stage, one number or one an axis; default 1, 2, 2, ...
-        kernels: kernel size of each stage; default 3.
-        decoder_convs: convolutions in a stage of the decoder.
-        deep_supervision: in training, return the logits of every decoder stage.
+    `forward` mirrors the image at its borders, so that the logits have its size; `tile_logits` is the paper's network.
+    The context costs: 92 voxels at every side with five levels, whatever the size of the image.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
-        features: Sequence[int] = (32, 64, 128, 256, 320, 320),
-        blocks: Sequence[int] = (1, 3, 4, 6, 6, 6),
-        strides: Sequence | None = None,
-        kernels: Sequence | None = None,
-        decoder_convs: int = 1,
-        deep_supervision: bool = False,
-    ):
-        strides, kernels = _stage_geometry(spatial_dims, len(features), strides, kernels)
-        super().__init__(spatial_dims, out_channels, features, kernels, strides, decoder_convs, deep_supervision)
-        stem = ConvNormAct(spatial_dims, in_channels, features[0], kernels[0])
-        widths = (features[0], *features)
-        stages = [
-            _residual_stage(spatial_dims, widths[n], widths[n + 1], kernels[n], strides[n], blocks[n])
-            for n in range(len(features))
-        ]
-        stages[0] = nn.Sequential(stem, *stages[0])
-        self.encoder = nn.ModuleList(stages)
-        self.apply(_initialise)
-
-
-def _stage_geometry(spatial_dims: int, depth: int, strides, kernels) -> tuple[list[tuple], list[tuple]]:
-    strides = strides or [1] + [2] * (depth - 1)
-    kernels = kernels or [3] * depth
-    if len(strides) != depth or len(kernels) != depth:
-        raise ValueError(f"{depth} stages need {depth} strides and kernels, got {len(strides)} and {len(kernels)}")
-    return [per_axis(s, spatial_dims) for s in strides], [per_axis(k, spatial_dims) for k in kernels]
-
-
-def _conv_stage(spatial_dims, in_channels, out_channels, kernel, stride, convs) -> nn.Sequential:
-    first = ConvNormAct(spatial_dims, in_channels, out_channels, kernel, stride)
-    rest = (ConvNormAct(spatial_dims, out_channels, out_channels, kernel) for _ in range(convs - 1))
-    return nn.Sequential(first, *rest)
-
-
-def _residual_stage(spatial_dims, in_channels, out_channels, kernel, stride, blocks) -> nn.Sequential:
-    first = ResidualBlock(spatial_dims, in_channels, out_channels, kernel, stride)
-    rest = (ResidualBlock(spatial_dims, out_channels, out_channels, kernel) for _ in range(blocks - 1))
-    return nn.Sequential(first, *rest)
-
-
-def _initialise(module: nn.Module) -> None:
-    """He's initialisation for the leaky ReLU of slope 0.01, as nnU-Net's."""
-    if isinstance(module, (*CONV.values(), *TRANSPOSED_CONV.values())):
-        kaiming_normal_(module.weight, a=0.01)
-        if module.bias is not None:
-            zeros_(module.bias)
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments):
+        super().__init__(spatial_dims, in_channels, out_channels, padded=False, **arguments)

@@ -25,19 +25,28 @@ class SegmentationModule(L.LightningModule):
         self.loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        logits = self.network(batch["image"])
-        loss = self._supervised(logits if isinstance(logits, list) else [logits], batch["label"])
+        loss = self._loss(batch["image"], batch["label"])
         self.log("loss", loss, prog_bar=True)
         return loss
 
+    def _loss(self, image: Tensor, label: Tensor) -> Tensor:
+        """The network's own where it has one: it then learns more than the class of each voxel."""
+        if hasattr(self.network, "training_loss"):
+            return self.network.training_loss(image, label[:, 0])
+        logits = self.network(image)
+        return self._supervised(logits if isinstance(logits, list) else [logits], label)
+
     def _supervised(self, logits: list[Tensor], label: Tensor) -> Tensor:
-        """Weighted 1, 1/2, 1/4, ...; the coarsest depth is too coarse to teach anything, as in nnU-Net."""
-        depths = logits[:-1] if len(logits) > 2 else logits
-        weights = [0.5**depth for depth in range(len(depths))]
-        padded = pad_to_multiple(label, self.network.multiple) if len(depths) > 1 else label
-        labels = [label, *(_at_size(padded, x) for x in depths[1:])]
-        losses = [w * self.loss(x.float(), y) for w, x, y in zip(weights, depths, labels)]
+        """The mean over all that the network supervises, weighted as it says."""
+        weights = self.network.loss_weights if len(logits) > 1 else (1.0,)
+        losses = [w * self.loss(x.float(), self._label_for(x, label)) for w, x in zip(weights, logits) if w]
         return sum(losses) / sum(weights)
+
+    def _label_for(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The label (B, 1, *spatial) at the size of the logits, which are coarse only over the padded input."""
+        if logits.shape[2:] == label.shape[2:]:
+            return label
+        return _at_size(pad_to_multiple(label, self.network.multiple), logits)
 
     def configure_optimizers(self) -> dict:
         plan = self.recipe.optimisation
