@@ -7,6 +7,7 @@ import torch
 
 from MedSegDLLib.networks import create
 from MedSegDLLib.networks.blocks import parameter_count
+from MedSegDLLib.networks.nnunet import ResidualBlock
 from network_makers import small
 
 FLAT = {"strides": [1, [1, 2, 2], [1, 2, 2]], "kernels": [[1, 3, 3], [1, 3, 3], 3]}
@@ -44,6 +45,15 @@ def test_an_axis_may_stay_fine(name):
     network = small(name, 3, **FLAT).eval()
     with torch.inference_mode():
         assert network(torch.randn(1, 1, 3, 18, 21)).shape == (1, 3, 3, 18, 21)
+
+
+@both_dimensions
+def test_residual_blocks_start_as_their_shortcuts(dims):
+    blocks = [module for module in small("nnunet-residual", dims).modules() if isinstance(module, ResidualBlock)]
+    assert len(blocks) == 5
+    for block in blocks:
+        x = torch.randn(1, block.convs[0][0].in_channels, *(8,) * dims)
+        assert torch.equal(block(x), block.act(block.shortcut(x)))
 
 
 @both_networks

@@ -18,8 +18,9 @@ segmentation-models-pytorch 0.6.0: ResNet-34 22,442,597, ResNet-50 26,682,725, R
 Of DeepLabV3+ with a ResNet the authors publish no count, so it follows the widely used implementation it is checked
 against where that departs from the paper. One of the decoder's two 3x3 convolutions lies before the enlargement, not
 both behind it (the count is the same); separable convolutions have no norm between their two parts; the rates are 12,
-24 and 36, where the paper takes half of that for an output stride of 16 (`rates` has it otherwise). Enlarging aligns
-the outer edges of the corner voxels, not their centres, as everywhere here.
+24 and 36, where the paper takes half of that for an output stride of 16 (`rates` has it otherwise). It departs from
+that implementation in two things: the first block of the dilated stage is not dilated yet, as in torchvision, and
+enlarging aligns the outer edges of the corner voxels, not their centres, as everywhere here.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, cat, nn
-from torch.nn.init import kaiming_uniform_, xavier_uniform_, zeros_
 
 from .blocks import CONV, ConvBatchNormReLU, resize
 from .fcn_resnet import DilatedSegmenter
@@ -76,8 +76,8 @@ class DeepLabV3(DilatedSegmenter):
 class DeepLabV3Plus(nn.Module):
     """DeepLabV3+ over a dilated ResNet; training takes batches of two or more.
 
-    Head and decoder start from He's uniform initialisation by fan-in and the classifier from Glorot's, as in the
-    implementation it is checked against; the backbone as `ResNet` says.
+    Head and decoder start from torch's defaults, as in the implementation it is checked against; the backbone as
+    `ResNet` says.
 
     Args:
         spatial_dims: 2 or 3.
@@ -113,10 +113,6 @@ class DeepLabV3Plus(nn.Module):
         self.low_level = ConvBatchNormReLU(spatial_dims, low_channels, low_level_features, 1)
         self.fuse = SeparableConv(spatial_dims, head_features + low_level_features, head_features)
         self.classify = CONV[spatial_dims](head_features, out_channels, 1)
-        for part in (self.pyramid, self.low_level, self.fuse):
-            part.apply(_initialise)
-        xavier_uniform_(self.classify.weight)
-        zeros_(self.classify.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *spatial) -> (B, K, *spatial)."""
@@ -124,8 +120,3 @@ class DeepLabV3Plus(nn.Module):
         context = resize(self.pyramid(last), low.shape[2:])
         fused = self.fuse(cat((context, self.low_level(low)), dim=1))
         return resize(self.classify(fused), x.shape[2:])
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, tuple(CONV.values())):
-        kaiming_uniform_(module.weight, nonlinearity="relu")

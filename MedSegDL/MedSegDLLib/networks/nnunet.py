@@ -43,6 +43,11 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Sequential(*shortcut)
         self.act = nn.LeakyReLU(0.01, inplace=True)
 
+    def start_as_shortcut(self) -> None:
+        """Have the norm before the sum begin at zero, as nnU-Net does: the block then adds nothing to its shortcut."""
+        *_, (_, norm) = self.convs
+        zeros_(norm.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.convs(x) + self.shortcut(x))
 
@@ -169,6 +174,9 @@ class ResidualUNet(_EncoderDecoder):
         stages[0] = nn.Sequential(stem, *stages[0])
         self.encoder = nn.ModuleList(stages)
         self.apply(_initialise)
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                module.start_as_shortcut()
 
 
 def _stage_geometry(spatial_dims: int, depth: int, strides, kernels) -> tuple[list[tuple], list[tuple]]:
