@@ -22,7 +22,7 @@ def main() -> None:
     arguments = parse_arguments()
     if sys.platform != "linux":
         sys.exit("The peak memory of a step is read from Linux's /proc. Run this benchmark on Linux.")
-    environment.enter()
+    environment.INFERENCE.enter()
     from comparison import compare
     from report import write_report
 

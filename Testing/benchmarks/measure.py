@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,6 +78,14 @@ def time_forward(network, steps: Steps) -> None:
     """Count every forward call of a torch module as the step "network"; its parameters keep their names."""
     network.register_forward_pre_hook(lambda *_: steps.begin("network"))
     network.register_forward_hook(lambda *_: steps.end())
+
+
+def measure_call(call: Callable[[], object]) -> Step:
+    """One call, measured on its own; what it returns is let go."""
+    steps = Steps()
+    with steps("call"):
+        call()
+    return steps.found["call"]
 
 
 def _memory_bytes(field: str) -> int:

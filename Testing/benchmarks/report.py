@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import shlex
-import subprocess
-import sys
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
+import document
 from agreement import Agreement
 from case import CLASSES, VOLUMES
 from comparison import Comparison, Run, beside_network, case_steps
-from environment import ROOT
+from document import MIB, table
 
 TITLES = {"medsegdl": "MedSegDL", "medsegdl_bf16": "MedSegDL bf16", "nnunet": "nnU-Net", "monai": "MONAI"}
 PACKAGES = ("torch", "nnunetv2", "monai", "openvino", "SimpleITK", "numpy", "scipy", "scikit-image")
 OURS = "medsegdl"
-_MIB = 2**20
 
 
 def write_report(comparison: Comparison, path: Path) -> str:
     """Write `path`.md and `path`.json; returns the Markdown."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    context = _context()
+    context = document.context(PACKAGES)
     markdown = _markdown(comparison, context)
-    path.with_suffix(".md").write_text(markdown, encoding="utf-8")
-    path.with_suffix(".json").write_text(json.dumps(_data(comparison, context), indent=1), encoding="utf-8")
+    document.write(path, markdown, _data(comparison, context))
     return markdown
-
-
-def _context() -> dict:
-    """Where, with what and how this was measured."""
-    return {
-        "command": shlex.join(["python3", *sys.argv]),
-        "commit": _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.platform()}",
-        "load_average": os.getloadavg()[0],
-        "versions": {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def _data(comparison: Comparison, context: dict) -> dict:
@@ -78,7 +45,7 @@ def _markdown(comparison: Comparison, context: dict) -> str:
         "## Memory: peak in MiB (growth since the step began)\n\n" + _memory(medians),
         *_ratios(medians),
         "## Agreement of the labels\n\n" + _agreement(comparison.agreements),
-        "## Where and how\n\n" + _where(context),
+        "## Where and how\n\n" + document.where(context),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -92,7 +59,7 @@ def _seconds(medians: dict[str, Run]) -> str:
     rows.append(["**all but the network**", *(cell(beside_network(run)) for run in medians.values())])
     rows.append(["**a case in a warm process**", *(cell(case_steps(run)) for run in medians.values())])
     rows.append(["forward calls", *(f"{run['network'].calls:.0f}" for run in medians.values())])
-    return _table(["step", *medians], rows)
+    return table(["step", *medians], rows)
 
 
 def _memory(medians: dict[str, Run]) -> str:
@@ -100,12 +67,12 @@ def _memory(medians: dict[str, Run]) -> str:
         if not steps:
             return ""
         peak, start = _peak(steps), next(iter(steps.values())).start_bytes
-        return f"{peak / _MIB:.0f} (+{(peak - start) / _MIB:.0f})"
+        return f"{peak / MIB:.0f} (+{(peak - start) / MIB:.0f})"
 
     rows = [[name, *(cell(_only(run, name)) for run in medians.values())] for name in _step_names(medians)]
     rows.append(["**all but the network**", *(cell(beside_network(run)) for run in medians.values())])
     rows.append(["**a case in a warm process**", *(cell(case_steps(run)) for run in medians.values())])
-    return _table(["step", *medians], rows)
+    return table(["step", *medians], rows)
 
 
 def _ratios(medians: dict[str, Run]) -> list[str]:
@@ -124,7 +91,7 @@ def _ratios(medians: dict[str, Run]) -> list[str]:
         "growth of memory, a case": lambda run: _peak(case_steps(run)) - run["read"].start_bytes,
     }
     rows = [[name, *(f"{of(run) / of(ours):.2f}" for run in others.values())] for name, of in measures.items()]
-    return ["## Times what MedSegDL needs\n\n" + _table(["", *others], rows)]
+    return ["## Times what MedSegDL needs\n\n" + table(["", *others], rows)]
 
 
 def _agreement(found: list[Agreement]) -> str:
@@ -137,13 +104,7 @@ def _agreement(found: list[Agreement]) -> str:
         ]
         for pair in found
     ]
-    return _table(["", "against", "voxels that differ", *(f"Dice label {n}" for n in range(1, CLASSES))], rows)
-
-
-def _where(context: dict) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in context["versions"].items())
-    lines = (context["machine"], f"load average {context['load_average']:.1f}", versions)
-    return "\n".join(f"- {line}" for line in (*lines, f"commit {context['commit']}", f"`{context['command']}`"))
+    return table(["", "against", "voxels that differ", *(f"Dice label {n}" for n in range(1, CLASSES))], rows)
 
 
 def _step_names(medians: dict[str, Run]) -> list[str]:
@@ -157,8 +118,3 @@ def _only(run: Run, name: str) -> Run:
 
 def _peak(steps: Run) -> float:
     return max(step.peak_bytes for step in steps.values())
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
