@@ -30,7 +30,7 @@ from .outputs import (
     write_results,
 )
 from .scene.run import Segmenter
-from .studies import Candidate, Findings, LeftOut, find_inputs
+from .studies import Candidate, Findings, LeftOut, find_inputs, find_listed
 
 
 @dataclass
@@ -58,12 +58,18 @@ class Batch:
     options: dict = field(default_factory=dict)
     any_modality: bool = False
 
-    def find(self, inputs: Iterable[Path]) -> tuple[list[Candidate], list[CaseResult]]:
+    def find(self, inputs: Iterable[Path], listed: Iterable[Path] = ()) -> tuple[list[Candidate], list[CaseResult]]:
         """The cases to segment, and a row for everything that is not one, with the reason.
 
         What medseg wrote itself is passed over, so that the output may lie in an input.
+
+        Args:
+            inputs: folders and files; each is searched by itself.
+            listed: files that were chosen one by one, such as those of some series in a database.
         """
         findings = [_findings(Path(path).absolute()) for path in inputs]
+        if listed := list(listed):
+            findings.append(_listed_findings(listed))
         candidates = [case for found in findings for case in found.candidates if not is_result(case.source)]
         left_out = [item for found in findings for item in found.left_out if not is_result(item.source)]
         judged = [(case, self._other_modality(case)) for case in _without_repeated(candidates)]
@@ -187,6 +193,13 @@ def _findings(path: Path) -> Findings:
         return find_inputs(path)
     except InputError as reason:
         return Findings((), (LeftOut(path.name, path, reason),))
+
+
+def _listed_findings(files: list[Path]) -> Findings:
+    try:
+        return find_listed(files)
+    except InputError as reason:
+        return Findings((), (LeftOut(Path(files[0]).parent.name, Path(files[0]).parent, reason),))
 
 
 def _files(case: Candidate) -> tuple[Path, ...]:

@@ -1,14 +1,15 @@
-"""medseg: segment studies, list models, show devices."""
+"""medseg: segment studies, list models and networks, show devices."""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from . import __version__
-from .errors import MedSegError, ModelError
+from .errors import InputError, MedSegError, ModelError
 
 EXIT_SOME_FAILED, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -77,8 +78,10 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=layout,
         )
     )
-    models = commands.add_parser("models", help="list the installed models: modality, structures, measured Dice")
-    models.set_defaults(run=_models)
+    _add_models(commands.add_parser("models", help="list the installed models; install and remove them"))
+    networks = commands.add_parser("networks", help="list the networks that can be trained: paper, parameters, cost")
+    networks.add_argument("--markdown", action="store_true", help="as the table of the README")
+    networks.set_defaults(run=_networks)
     info = commands.add_parser("info", help="show devices, versions and the folders of models")
     info.set_defaults(run=_info)
     return parser
@@ -87,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_segment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
-        nargs="+",
+        nargs="*",
         type=Path,
         help="folder, searched with all folders below it; or a single file: DICOM, NIfTI, NRRD, MetaImage",
     )
@@ -104,7 +107,26 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--any-modality", action="store_true", help="also take DICOM series of a modality that the model is not for"
     )
+    parser.add_argument(
+        "--list", type=Path, metavar="FILE", help="text file with further image files, one a line, taken as they are"
+    )
+    progress_help = "how to tell of it: for people, or a JSON object a line (then 'pause' and 'cancel' are read)"
+    parser.add_argument("--progress", choices=("text", "json"), default="text", help=progress_help)
     parser.set_defaults(run=_segment)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_models)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands (without one: list the installed models)")
+    install = commands.add_parser("install", help="install a model from its folder, its zip, or the zip's address")
+    install.add_argument("source", metavar="PATH_OR_URL")
+    install.add_argument("--sha256", default="", help="checksum of the zip")
+    install.add_argument("--accept-licence", action="store_true", help="do not ask whether its licence is accepted")
+    install.add_argument("--replace", action="store_true", help="replace a model of the same name")
+    install.set_defaults(run=_install)
+    remove = commands.add_parser("remove", help="delete a model that you installed")
+    remove.add_argument("name")
+    remove.set_defaults(run=_remove)
 
 
 def _positive(text: str) -> int:
@@ -122,46 +144,101 @@ def _share(text: str) -> float:
 
 
 def _segment(options: argparse.Namespace) -> int:
+    from .scene.standalone import complete_slicer
+
+    complete_slicer()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job that is told to end leaves as tidily as by Ctrl+C
+    if options.progress == "text":
+        return _segment_all(options, _Console(), lambda: False)
+    from .batch_events import Commands, JsonLines, claimed_streams
+
+    commands, events = claimed_streams()
+    report = JsonLines(events)
+    try:
+        return _segment_all(options, report, Commands(commands).is_pausing)
+    except MedSegError as error:
+        report.failed(error)
+        raise
+
+
+def _segment_all(options: argparse.Namespace, report, is_pausing: Callable[[], bool]) -> int:
     from .batch import Batch
     from .models import find_model
     from .scene.run import Segmenter
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job that is told to end leaves as tidily as by Ctrl+C
     bundle = find_model(options.model)
     names = ("overlap", "mirror", "precision", "threads")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     with Segmenter() as segmenter:
         batch = Batch(bundle, options.output, segmenter, options.device, chosen, options.any_modality)
-        return _run(batch, options.input)
+        return _run(batch, options.input, _listed(options), report, is_pausing)
 
 
-def _run(batch, inputs: list[Path]) -> int:
+def _listed(options: argparse.Namespace) -> list[Path]:
+    """The files that are named in --list; somebody must name something."""
+    try:
+        lines = options.list.read_text(encoding="utf-8").splitlines() if options.list else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The list {options.list} cannot be read.", "Check the path.", str(error)) from error
+    if not lines and not options.input:
+        raise InputError("Nothing was named to segment.", "Name a folder or a file.")
+    return [Path(line) for line in lines if line.strip()]
+
+
+def _run(batch, inputs: list[Path], listed: list[Path], report, is_pausing: Callable[[], bool]) -> int:
     from .outputs import FAILED
 
-    cases, others = batch.find(inputs)
+    cases, others = batch.find(inputs, listed)
+    report.found(batch.bundle.name, cases, others)
     if not cases:
-        return _explain_nothing(others)
-    for result in others:
-        _show(result)
-    print(f"{len(cases)} to segment with {batch.bundle.name}: {', '.join(case.name for case in cases)}", flush=True)
+        return EXIT_ERROR
     results = []
-    with _ProgressBar(len(cases)) as bar:
-        for result in batch.run(cases, others, bar.show):
-            with bar.hidden():
-                _show(result)
+    with report:
+        for result in batch.run(cases, others, report.progress):
+            report.result(result)
             results.append(result)
-    print(f"Results are in {batch.output}.")
+            if is_pausing():
+                break
+    report.finished(batch.output, len(results) == len(cases))
     if all(result.status == FAILED for result in results):
         return EXIT_ERROR
     return EXIT_SOME_FAILED if any(result.status == FAILED for result in [*results, *others]) else 0
 
 
-def _explain_nothing(others: list) -> int:
+class _Console:
+    """Tells people of a batch: lines, and a bar where somebody watches."""
+
+    def __enter__(self) -> _Console:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+
+    def found(self, model: str, cases: list, others: list) -> None:
+        if not cases:
+            _explain_nothing(others)
+            return
+        for result in others:
+            _show(result)
+        print(f"{len(cases)} to segment with {model}: {', '.join(case.name for case in cases)}", flush=True)
+        self._bar = _ProgressBar(len(cases))
+
+    def progress(self, done: int, fraction: float, name: str) -> None:
+        self._bar.show(done, fraction, name)
+
+    def result(self, result) -> None:
+        with self._bar.hidden():
+            _show(result)
+
+    def finished(self, output: Path, complete: bool) -> None:
+        print(f"Results are in {output}.")
+
+
+def _explain_nothing(others: list) -> None:
     for result in others:
         _complain(f"{result.name}: {result.message}")
     if not others:
         _complain("The input holds nothing but results of medseg. Name the folder of the images.")
-    return EXIT_ERROR
 
 
 class _ProgressBar:
@@ -173,10 +250,7 @@ class _ProgressBar:
         layout = "{l_bar}{bar}| {n:.2f}/{total} [{elapsed}<{remaining}]"
         self._bar = tqdm(total=cases, unit="case", disable=None, bar_format=layout)
 
-    def __enter__(self) -> _ProgressBar:
-        return self
-
-    def __exit__(self, *_) -> None:
+    def close(self) -> None:
         self._bar.close()
 
     def hidden(self):
@@ -211,12 +285,66 @@ def _models(options: argparse.Namespace) -> int:
             rows.append(_model_row(Bundle.load(folder)))
         except ModelError as error:
             damaged.append(error)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    _print_columns(rows)
     for error in damaged:
         _complain(str(error))
     return EXIT_SOME_FAILED if damaged else 0
+
+
+def _install(options: argparse.Namespace) -> int:
+    from .model_store import ModelStore
+
+    with _ByteBar() as bar:
+        staged = ModelStore().stage(options.source, options.sha256, bar.show)
+    with staged:
+        if not options.accept_licence and not _accepts(staged):
+            _complain("Nothing was installed: its licence was not accepted.")
+            return EXIT_ERROR
+        print(f"Installed {staged.name} in {staged.install(options.replace)}.")
+    return 0
+
+
+class _ByteBar:
+    """Bytes copied or downloaded; silent where nobody watches."""
+
+    def __init__(self):
+        from tqdm import tqdm
+
+        self._bar = tqdm(unit="B", unit_scale=True, disable=None, leave=False)
+
+    def __enter__(self) -> _ByteBar:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+
+    def show(self, done: int, total: int, what: str) -> None:
+        self._bar.total = total or None
+        self._bar.set_description(what, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+
+def _accepts(staged) -> bool:
+    """Ask where somebody can answer."""
+    print(staged.licence_text or f"{staged.name} brings no text of its licence.")
+    if not sys.stdin.isatty():
+        _complain("If you accept this licence, add --accept-licence.")
+        return False
+    return input(f"Accept the licence {staged.licence} of {staged.name}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from .model_store import ModelStore
+
+    ModelStore().remove(options.name)
+    print(f"Removed {options.name}.")
+    return 0
+
+
+def _print_columns(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
 def _model_row(bundle) -> tuple[str, ...]:
@@ -235,6 +363,20 @@ def _model_row(bundle) -> tuple[str, ...]:
 
 def _shortened(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _networks(options: argparse.Namespace) -> int:
+    try:
+        from .networks import catalog
+    except ImportError as error:
+        raise MedSegError(
+            "Networks need PyTorch, which is not installed.", "Install it: pip install torch monai.", str(error)
+        ) from error
+    if options.markdown:
+        print(catalog.markdown())
+    else:
+        _print_columns(catalog.table())
+    return 0
 
 
 def _info(options: argparse.Namespace) -> int:

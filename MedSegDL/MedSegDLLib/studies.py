@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .dicom.image import read_series
-from .dicom.series import Scan, Series, files_below, scan_series
+from .dicom.series import Scan, Series, files_below, scan_files, scan_series
 from .errors import InputError, OtherObjectError
 from .files import VOLUME_SUFFIXES, check_is_volume, read_volume, stem
 from .volume import Volume
@@ -65,13 +65,31 @@ def find_inputs(path: Path | str) -> Findings:
     path = Path(path)
     root = path if path.is_dir() else path.parent
     scan = scan_series(path)
+    return _judged(scan, [(file, root) for file in _image_files(path, scan)], str(path))
+
+
+def find_listed(files: Iterable[Path]) -> Findings:
+    """As `find_inputs`, for files that were chosen one by one: what they hold of a series is taken for all of it."""
+    files = [Path(file).absolute() for file in files]
+    present = [file for file in files if file.is_file()]
+    images = [(file, file.parent) for file in present if _is_image_file(file)]
+    missing = {file.parent: file for file in reversed(files) if not file.is_file()}  # one for each folder is enough
+    return _judged(scan_files(present), images, "your selection", map(_missing, missing.values()))
+
+
+def _judged(scan: Scan, images: list[tuple[Path, Path]], place: str, left_out: Iterable[LeftOut] = ()) -> Findings:
+    """Every series of the scan, and every image file with the folder that it is called after."""
     judged = [_judged_series(series) for series in sorted(scan.series, key=lambda one: one.uid)]
-    judged += [_judged_file(file, root) for file in _image_files(path, scan)]
+    judged += [_judged_file(file, root) for file, root in images]
     candidates = [item for item in judged if isinstance(item, Candidate)]
-    left_out = [item for item in judged if isinstance(item, LeftOut)] + _damaged_folders(scan)
+    left_out = [item for item in judged if isinstance(item, LeftOut)] + _damaged_folders(scan) + list(left_out)
     if not candidates:
-        raise _nothing_usable(path, left_out)
+        raise _nothing_usable(place, left_out)
     return Findings(tuple(_with_unique_names(candidates)), tuple(left_out))
+
+
+def _missing(file: Path) -> LeftOut:
+    return LeftOut(safe_name(stem(file)), file, InputError(f"There is no file {file}.", "Check the path."))
 
 
 def safe_name(text: str) -> str:
@@ -129,17 +147,17 @@ def _damaged_folders(scan: Scan) -> list[LeftOut]:
     return list(first_of_folder.values())
 
 
-def _nothing_usable(path: Path, left_out: list[LeftOut]) -> InputError:
+def _nothing_usable(place: str, left_out: list[LeftOut]) -> InputError:
     if len(left_out) == 1:
         return left_out[0].reason
     if not left_out:
         suffixes = ", ".join(VOLUME_SUFFIXES)
         return InputError(
-            f"{path} holds no DICOM files and no image files ({suffixes}).",
+            f"{place} holds no DICOM files and no image files ({suffixes}).",
             "Choose the folder of a CT, MR or PET series.",
         )
     return InputError(
-        f"Nothing in {path} can be segmented; for example: {left_out[0].reason.message}",
+        f"Nothing in {place} can be segmented; for example: {left_out[0].reason.message}",
         left_out[0].reason.remedy,
         "\n".join(f"{item.source}: {item.reason}" for item in left_out),
     )

@@ -95,8 +95,13 @@ def find_series(folder: Path | str) -> list[Series]:
 
 def scan_series(folder: Path | str) -> Scan:
     """As `find_series`, with the damaged files in the result. Raises InputError for a path that does not exist."""
+    return scan_files(files_below(Path(folder)))
+
+
+def scan_files(files: Iterable[Path]) -> Scan:
+    """As `scan_series`, of files that were chosen already; they must exist."""
     groups, damaged = defaultdict(list), {}
-    for path in files_below(Path(folder)):
+    for path in sorted(files):
         try:
             header = _header_of(path)
         except InputError as error:
