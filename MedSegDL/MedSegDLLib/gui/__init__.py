@@ -1,0 +1,1 @@
+"""The windows: Qt only, decisions are in `interaction`."""
