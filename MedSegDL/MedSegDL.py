@@ -1,7 +1,16 @@
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -9,6 +18,8 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+OVERLAP_OF_THE_MODEL = -1
 
 
 class MedSegDL(ScriptedLoadableModule):
@@ -21,105 +32,315 @@ class MedSegDL(ScriptedLoadableModule):
         parent.dependencies = ["Segmentations"]
         parent.contributors = ["MedSegDL founders"]
         parent.helpText = _("""
-Segments all structures that a model knows in one step: choose a volume and a model, then Apply.
+Segments all structures that a model knows in one step: choose a volume and a model, then Apply. The same models, and
+clicks on a single structure, are in the Segment Editor under the effect MedSeg.
 The image never leaves this computer. See the
 <a href="https://github.com/MedSegDL/SlicerMedSegDL#readme">documentation</a>.
 """)
         parent.acknowledgementText = _("""
 Built on MONAI, PyTorch, OpenVINO, SimpleITK, pydicom and highdicom. Each model names its data and its license.
 """)
+        slicer.app.connect("startupCompleted()", registerEffect)
+        slicer.app.connect("aboutToQuit()", MedSegDLLogic.closeWorker)
+
+
+def registerEffect():
+    """Put the effect "MedSeg" into the Segment Editor."""
+    import SegmentEditorMedSegDLLib
+
+    SegmentEditorMedSegDLLib.registerEffect()
+
+
+@parameterNodeWrapper
+class MedSegDLParameterNode:
+    """What the user chose; the fields of MedSegDLLib.interaction.module.Choices, as a scene can keep them."""
+
+    inputVolume: slicer.vtkMRMLScalarVolumeNode
+    allFrames: bool = False
+    modelName: str = ""
+    leftOut: list[str]
+    region: str = "whole"
+    roi: slicer.vtkMRMLMarkupsROINode
+    outputSegmentation: slicer.vtkMRMLSegmentationNode
+    device: str = "auto"
+    overlapPercent: Annotated[int, WithinRange(OVERLAP_OF_THE_MODEL, 90)] = OVERLAP_OF_THE_MODEL
+    mirror: bool = False
+    allowOtherModality: bool = False
 
 
 class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Volume, model, Apply."""
+    """Joins the panel, its parameter node and the presenter, which decides."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.view = None
+        self.presenter = None
+        self.modelsView = None
+        self.batchView = None
+        self._installation = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
 
     def setup(self):
+        from MedSegDLLib.gui.module_view import ModuleView
+        from MedSegDLLib.interaction.module_wording import ModuleWording
+
         ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedSegDL.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
         self.logic = MedSegDLLogic()
-        self.volumeSelector = self._createVolumeSelector()
-        self.modelSelector = qt.QComboBox()
-        self.modelSelector.toolTip = _("The model decides which structures are found.")
-        self.modelSelector.addItems(self.logic.modelNames())
-        self.applyButton = qt.QPushButton(_("Apply"))
+        self._wording = ModuleWording(_)
+        self.view = ModuleView(self.ui, self._wording, self.onChosen)
+        self.startPresenter()
+        self._addPanels()
+        self._connect()
+        self.initializeParameterNode()
 
-        form = qt.QFormLayout()
-        form.addRow(_("Volume:"), self.volumeSelector)
-        form.addRow(_("Model:"), self.modelSelector)
-        form.addRow(self.applyButton)
-        self.layout.addLayout(form)
-        self.layout.addStretch(1)
+    def startPresenter(self, segmenter=None, prepare=None, timings=None):
+        """Begin with a presenter that has chosen nothing yet; a test gives another segmenter.
 
-        self.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateApply)
-        self.applyButton.connect("clicked(bool)", self.onApply)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneClosed)
-        self.updateApply()
+        :param segmenter: runs the models; by default the session's own.
+        :param prepare: looks at the worker's packages before each run.
+        :param timings: what earlier runs took; by default what is kept on this computer.
+        """
+        from MedSegDLLib.gui.install import Installation
+        from MedSegDLLib.interaction.module import ModulePresenter
+        from MedSegDLLib.scene.module_scene import ModuleScene
+
+        if self._installation:
+            self._installation.close()
+        self._installation = Installation(
+            python=self.logic.workerPython, onWorth=self._showNote, isWanted=lambda: self.presenter.is_busy
+        )
+        self._showNote("")
+        self.presenter = ModulePresenter(
+            segmenter or self.logic.segmenter(),
+            ModuleScene(lambda: slicer.mrmlScene),
+            self.view,
+            self._wording,
+            timings,
+            prepare=prepare or self._installation.prepare,
+        )
+        self.view.start(self.presenter)
+        if self._parameterNode:
+            self._takeChoices()
+
+    def _addPanels(self):
+        from MedSegDLLib.gui.batch_view import BatchView
+        from MedSegDLLib.gui.models_view import ModelsView
+        from MedSegDLLib.model_store import ModelStore
+
+        self.modelsView = ModelsView(ModelStore(), self.onModelsChanged)
+        self.ui.modelsCollapsibleButton.layout().addWidget(self.modelsView.widget)
+        self.batchView = BatchView(
+            self.logic.segmenter,
+            lambda: self.presenter.choices.model,
+            python=self.logic.workerPython,
+            isBusy=lambda: self.presenter.is_busy,
+            deviceChooser=lambda: self.presenter.choices.device,
+        )
+        self.ui.batchCollapsibleButton.layout().addWidget(self.batchView.widget)
+
+    def _connect(self):
+        from MedSegDLLib.gui.shared import WORKER_PYTHON_SETTING
+
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.ui.workerPythonEdit.currentPath = slicer.util.settingsValue(WORKER_PYTHON_SETTING, "") or ""
+        self.ui.workerPythonEdit.connect("currentPathChanged(QString)", self.onWorkerPython)
+        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
+        self.ui.editButton.connect("clicked(bool)", self.onEdit)
+        self.ui.tableButton.connect("clicked(bool)", self.onTable)
+        self.ui.dicomButton.connect("clicked(bool)", self.onDicom)
+        self.ui.logButton.connect("clicked(bool)", self.onLog)
+        self.ui.failureLogButton.connect("clicked(bool)", self.onLog)
+        self.ui.repairButton.connect("clicked(bool)", self.onRepair)
 
     def cleanup(self):
+        """Slicer quits or loads the module anew; `setup` may have failed half-way."""
+        for part in (self._installation, self.batchView, self.modelsView, self.view):
+            if part:
+                part.close()
         self.removeObservers()
-        self.logic.closeWorker()
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # else a hidden window goes on to follow it
+        MedSegDLLogic.closeWorker()
 
-    def onSceneClosed(self, _caller, _event):
-        self.logic.closeWorker()
+    def enter(self):
+        self.initializeParameterNode()
 
-    def _createVolumeSelector(self):
-        selector = slicer.qMRMLNodeComboBox()
-        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-        selector.showChildNodeTypes = False
-        selector.addEnabled = False
-        selector.removeEnabled = False
-        selector.noneEnabled = True
-        selector.toolTip = _("The image to segment.")
-        selector.setMRMLScene(slicer.mrmlScene)
-        self.parent.connect("mrmlSceneChanged(vtkMRMLScene*)", selector, "setMRMLScene(vtkMRMLScene*)")
-        return selector
+    def exit(self):
+        self.setParameterNode(None)
 
-    def updateApply(self, _node=None):
-        reason = self._reasonNotToApply()
-        self.applyButton.enabled = not reason
-        self.applyButton.toolTip = reason or _("Segment the volume.")
+    def onSceneStartClose(self, _caller, _event):
+        self.presenter.scene_closed()
+        self.setParameterNode(None)
 
-    def _reasonNotToApply(self):
-        if not self.volumeSelector.currentNode():
-            return _("Choose a volume.")
-        if not self.modelSelector.currentText:
-            return _("No model is installed.")
-        return ""
+    def onSceneEndClose(self, _caller, _event):
+        self.logic.closeWorker()  # it still holds the image
+        if self.parent.isEntered:
+            self.initializeParameterNode()
 
-    def onApply(self, _checked=False):
-        dialog = slicer.util.createProgressDialog(windowTitle=_("MedSegDL"), autoClose=False)
+    # The parameter node
+
+    def initializeParameterNode(self):
+        """Have a parameter node with something chosen in it."""
+        self.setParameterNode(self.logic.getParameterNode())
+        node = self._parameterNode
+        if not node.inputVolume:
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")  # labelmaps are among them
+            images = [volume for volume in volumes if volume.GetClassName() == "vtkMRMLScalarVolumeNode"]
+            node.inputVolume = images[0] if images else None
+        if not node.modelName:  # for the volume's modality, if there is one
+            usable = [entry.name for entry in self.presenter.found_models() if not entry.problem]
+            node.modelName = usable[0] if usable else ""
+
+    def setParameterNode(self, parameterNode):
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._takeChoices)
+        self._parameterNode = parameterNode
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._takeChoices)
+            self._takeChoices()
+
+    def _takeChoices(self, _caller=None, _event=None):
+        node = self._parameterNode
+        self.presenter.choose(
+            replace(
+                self.presenter.choices,
+                volume_node=node.inputVolume,
+                all_frames=node.allFrames,
+                model=node.modelName,
+                left_out=frozenset(node.leftOut),
+                where=node.region,
+                roi_node=node.roi,
+                segmentation_node=node.outputSegmentation,
+                device=node.device,
+                overlap=None if node.overlapPercent == OVERLAP_OF_THE_MODEL else node.overlapPercent / 100,
+                mirror=True if node.mirror else None,
+                allow_other_modality=node.allowOtherModality,
+            )
+        )
+        self.view.refresh()
+
+    def onChosen(self, model=None, left_out=None, where=None, device=None):
+        """Keep what was chosen in a list that no parameter is connected to."""
+        node = self._parameterNode
+        if node is None:
+            return
+        with slicer.util.NodeModify(node):
+            if model is not None:
+                node.modelName = model
+            if left_out is not None:
+                node.leftOut = sorted(left_out)
+            if where is not None:
+                node.region = where
+            if device is not None:
+                node.device = device
+
+    # Buttons
+
+    def onModelsChanged(self):
+        self.presenter.refresh_models()
+        self.view.refresh()
+
+    def onRoiAdded(self, roiNode):
+        from MedSegDLLib.scene.module_scene import surround
+
+        volumeNode = self.presenter.choices.volume_node
+        if volumeNode:
+            surround(roiNode, volumeNode)
+        self.presenter.show()
+        self.view.refresh()
+
+    def onWorkerPython(self, path):
+        from MedSegDLLib.gui.shared import WORKER_PYTHON_SETTING
+
+        qt.QSettings().setValue(WORKER_PYTHON_SETTING, path)
+
+    def onEdit(self, _checked=False):
+        from MedSegDLLib.gui.dicom_export import referenceVolume
+
+        node = self._segmentation()
+        if node is None:
+            return
+        if slicer.util.mainWindow():
+            slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(node)
+        editor.setSourceVolumeNode(referenceVolume(node))
+
+    def onTable(self, _checked=False):
+        """Write the volumes into a table, and show it where there is a window."""
+        from MedSegDLLib.scene.measurements import measurements_node
+
+        node, outcome = self._segmentation(), self.view.outcome
+        if node is None:
+            return None
+        measurements = [(finding.name, finding.volumes_ml) for finding in outcome.findings]
+        name = _("{segmentation} volumes").format(segmentation=node.GetName())
+        table = measurements_node(slicer.mrmlScene, measurements, name)
+        layoutManager = slicer.app.layoutManager()
+        if layoutManager:
+            layoutManager.setLayout(slicer.modules.tables.logic().GetLayoutWithTable(layoutManager.layout))
+            slicer.app.applicationLogic().GetSelectionNode().SetActiveTableID(table.GetID())
+            slicer.app.applicationLogic().PropagateTableSelection()
+        return table
+
+    def onDicom(self, _checked=False):
+        from MedSegDLLib.errors import MedSegError
+        from MedSegDLLib.gui.dicom_export import exportSegmentation
+
+        node = self._segmentation()
+        folder = node and qt.QFileDialog.getExistingDirectory(self.parent, _("Folder for the DICOM SEG"))
+        if not folder:
+            return
         try:
-            with slicer.util.tryWithErrorDisplay(_("The volume was not segmented.")):
-                self._segment(dialog)
-        finally:
-            dialog.close()
+            exportSegmentation(node, folder)
+        except MedSegError as error:
+            slicer.util.errorDisplay(str(error), detailedText=error.details)
+        else:
+            slicer.util.showStatusMessage(_("The DICOM SEG was written into {folder}.").format(folder=folder), 5000)
 
-    def _segment(self, dialog):
-        from MedSegDLLib.errors import CancelledError
+    def onLog(self, _checked=False):
+        path = self.logic.segmenter().log_path
+        if path.is_file():
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
+        else:
+            slicer.util.showStatusMessage(_("There is no log yet: the worker has not run."), 5000)
 
-        def progress(done, total, message):
-            dialog.labelText = message
-            dialog.maximum = total
-            dialog.value = done
+    def _segmentation(self):
+        """The result's segmentation; None once it was deleted."""
+        outcome = self.view.outcome
+        node = outcome and outcome.segmentation_node
+        return node if node and slicer.mrmlScene.IsNodePresent(node) else None
 
-        def cancelled():
-            slicer.app.processEvents()  # asked often, so that the window answers while the worker works
-            return dialog.wasCanceled
+    def _showNote(self, sentence):
+        """What is worth knowing of the worker's packages: a GPU that lies idle."""
+        findings = self._installation.lastFindings
+        self.ui.noteLabel.text = sentence
+        self.ui.noteFrame.visible = bool(sentence)
+        self.ui.repairButton.visible = bool(sentence and findings and findings.can_install)
 
-        try:
-            volumeNode, modelName = self.volumeSelector.currentNode(), self.modelSelector.currentText
-            self.logic.segment(volumeNode, modelName, progress=progress, cancelled=cancelled)
-        except CancelledError:
-            slicer.util.showStatusMessage(_("Canceled; the scene is unchanged."), 5000)
+    def onRepair(self, _checked=False):
+        if self.presenter.is_busy:
+            return
+        MedSegDLLogic.closeWorker()  # it has the packages open
+        self._installation.repair(self._installation.lastFindings, self._showNote)
 
 
 class MedSegDLLogic(ScriptedLoadableModuleLogic):
     """The same calls for the module's window, the Python console and scripts; never opens a dialog."""
 
-    _segmenter = None  # one warm worker for the session, whoever made the logic
+    def getParameterNode(self):
+        return MedSegDLParameterNode(super().getParameterNode())
 
     def modelNames(self):
         """Names of the models that came with this extension, and of those that the user added."""
@@ -138,39 +359,135 @@ class MedSegDLLogic(ScriptedLoadableModuleLogic):
         :return: the new vtkMRMLSegmentationNode.
         :raises MedSegDLLib.errors.MedSegError: says what happened and what to do.
         """
-        segmenter = self._warmSegmenter()
+        segmenter = self.segmenter()
         return segmenter.segment(volumeNode, modelName, device=device, progress=progress, cancelled=cancelled)
+
+    @staticmethod
+    def segmenter():
+        """The session's one MedSegDLLib.scene.run.Segmenter, for the module, the effect and scripts."""
+        from MedSegDLLib.gui.shared import sharedSegmenter
+
+        return sharedSegmenter()
 
     @staticmethod
     def closeWorker():
         """End the worker process and free what it holds; the next run starts a new one."""
-        if MedSegDLLogic._segmenter:
-            MedSegDLLogic._segmenter.close()
+        from MedSegDLLib.gui.shared import closeWorker
+
+        closeWorker()
 
     @staticmethod
-    def _warmSegmenter():
-        from MedSegDLLib.scene.run import Segmenter
+    def workerPython():
+        """The Python that runs the worker: the user's own, or Slicer's."""
+        from MedSegDLLib.gui.shared import chosenPython
+        from MedSegDLLib.worker_process import find_python
 
-        if MedSegDLLogic._segmenter is None:
-            MedSegDLLogic._segmenter = Segmenter()
-        return MedSegDLLogic._segmenter
+        return find_python(chosenPython())
 
 
 class MedSegDLTest(ScriptedLoadableModuleTest):
-    """What needs no network, no torch and no worker."""
+    """The window with a true worker process whose models are thresholds: no network, no PyTorch, no OpenVINO."""
+
+    PATIENCE_SECONDS = 60
 
     def setUp(self):
-        slicer.mrmlScene.Clear()
+        from MedSegDLLib.interaction.timings import Timings
 
-    def runTest(self):
-        self.setUp()
-        self.test_applyIsGreyWithoutVolume()
+        slicer.mrmlScene.Clear()
+        self.widget = slicer.modules.medsegdl.widgetRepresentation().self()
+        self.segmenter = self._practiceSegmenter()
+        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        timings = Timings(Path(self.folder.name) / "timings.json")  # practice says nothing about the true models
+        self.widget.startPresenter(self.segmenter, lambda _bundle, _device, done: done(""), timings)
+        self.widget.initializeParameterNode()
+        self.parameters = self.widget.logic.getParameterNode()
+        self.parameters.modelName = "hippocampus-mr"
+
+    def tearDown(self):
+        os.environ.pop("MEDSEG_PRACTICE_SECONDS", None)
+        slicer.mrmlScene.Clear()
+        self.segmenter.close()
+        self.widget.startPresenter()
+        self.folder.cleanup()
 
     def test_applyIsGreyWithoutVolume(self):
-        widget = slicer.modules.medsegdl.widgetRepresentation().self()
-        self.assertFalse(widget.applyButton.enabled)
-        self.assertTrue(widget.applyButton.toolTip)
+        self.assertFalse(self.widget.ui.applyButton.enabled)
+        self.assertEqual(self.widget.ui.applyButton.toolTip, _("Choose a volume."))
+        self._addVolume()
+        self.assertTrue(self.widget.ui.applyButton.enabled)
 
-        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-        widget.volumeSelector.setCurrentNode(volumeNode)
-        self.assertEqual(widget.applyButton.enabled, bool(widget.logic.modelNames()))
+    def test_otherModalityMustBeAllowed(self):
+        self._addVolume(modality="CT")
+        self.assertFalse(self.widget.ui.applyButton.enabled)
+        self.widget.ui.otherModalityCheckBox.checked = True
+        self.assertTrue(self.widget.ui.applyButton.enabled)
+
+    def test_choicesAreKeptInTheParameterNode(self):
+        self.widget.ui.regionCombo.setCurrentIndex(self.widget.ui.regionCombo.findData("roi"))
+        self.assertEqual(self.parameters.region, "roi")
+        self.widget.onChosen(left_out={"Anterior hippocampus"})
+        self.assertEqual(list(self.parameters.leftOut), ["Anterior hippocampus"])
+        self.assertEqual(self.widget.presenter.choices.left_out, frozenset({"Anterior hippocampus"}))
+
+    def test_applyWritesTheSegments(self):
+        self._addVolume()
+        self.widget.ui.applyButton.click()
+        self._waitUntil(lambda: not self.widget.presenter.is_busy)
+        outcome = self.widget.view.outcome
+        self.assertIsNotNone(outcome, self.widget.ui.failureLabel.text)
+        self.assertEqual([finding.name for finding in outcome.found], ["Anterior hippocampus"])
+        self.assertEqual(outcome.segmentation_node.GetSegmentation().GetNumberOfSegments(), 1)
+        self.assertEqual(self.widget.ui.resultTree.topLevelItemCount, 1)
+        table = self.widget.onTable()
+        self.assertEqual(table.GetNumberOfRows(), 2)
+
+    def test_applyIsCancelWhileItRuns(self):
+        self._startSlowRun()
+        self.assertEqual(self.widget.ui.applyButton.text, _("Cancel"))
+        start = time.monotonic()
+        self.widget.ui.applyButton.click()
+        self.assertFalse(self.widget.presenter.is_busy)
+        self.assertLess(time.monotonic() - start, 1.0)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)
+
+    def test_sceneIsClosedInTheMiddle(self):
+        self._startSlowRun()
+        slicer.mrmlScene.Clear()
+        self.assertFalse(self.widget.presenter.is_busy)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)
+
+    def test_effectIsRegistered(self):
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        self._waitUntil(lambda: "MedSeg" in editor.availableEffectNames())  # once the main window is there
+
+    def _practiceSegmenter(self):
+        from MedSegDLLib.client import Worker
+        from MedSegDLLib.scene.run import Segmenter
+
+        command = [self.widget.logic.workerPython(), "-m", "MedSegDLLib.engine.practice"]
+        return Segmenter(Worker(command=command))
+
+    def _startSlowRun(self):
+        os.environ["MEDSEG_PRACTICE_SECONDS"] = "1"
+        self._addVolume()
+        self.widget.ui.applyButton.click()
+        self._waitUntil(lambda: self.widget.ui.progressBar.maximum > 0)
+
+    def _addVolume(self, modality="MR"):
+        import numpy as np
+
+        from MedSegDLLib.scene.volumes import node_from_volume
+        from MedSegDLLib.volume import Volume
+
+        array = np.zeros((20, 24, 28), np.int16)
+        array[5:12, 6:14, 7:18] = 100
+        node = node_from_volume(slicer.mrmlScene, Volume(array, modality=modality), "box")
+        self.parameters.inputVolume = node
+        return node
+
+    def _waitUntil(self, condition):
+        deadline = time.monotonic() + self.PATIENCE_SECONDS
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "waited in vain")
+            slicer.app.processEvents()
+            time.sleep(0.02)

@@ -207,14 +207,16 @@ SCRIPT = """
         def __init__(self, *_):
             pass
 
-    qt, loadable, i18n = (types.ModuleType(name) for name in ("qt", "loadable", "i18n"))
+    qt, loadable, i18n, wrapper = (types.ModuleType(name) for name in ("qt", "loadable", "i18n", "wrapper"))
     for name in ("", "Logic", "Widget", "Test"):
         setattr(loadable, f"ScriptedLoadableModule{name}", Base)
     i18n.tr, i18n.translate = str, lambda context, text: text
-    sys.modules |= {"qt": qt, "slicer.ScriptedLoadableModule": loadable, "slicer.i18n": i18n}
+    wrapper.parameterNodeWrapper, wrapper.WithinRange = (lambda cls: cls), (lambda low, high: None)
+    sys.modules |= {"qt": qt, "slicer.ScriptedLoadableModule": loadable, "slicer.i18n": i18n,
+                    "slicer.parameterNodeWrapper": wrapper}
 
     from MedSegDL import MedSegDLLogic
-    assert "MedSegDLLib.client" not in sys.modules and "SimpleITK" not in sys.modules
+    assert "MedSegDLLib" not in sys.modules and "SimpleITK" not in sys.modules
     from batch_cases import grey_values
     from MedSegDLLib.scene.headless import new_scene
     from MedSegDLLib.scene.volumes import node_from_volume
@@ -228,10 +230,10 @@ SCRIPT = """
     for _ in range(2):
         segmentation = MedSegDLLogic().segment(node, "thresholds", progress=print)
         assert segmentation.GetSegmentation().GetNumberOfSegments() == 2
-        pids.add(MedSegDLLogic._segmenter._worker.hello()["pid"])
+        pids.add(MedSegDLLogic.segmenter().worker.hello()["pid"])
     assert len(pids) == 1
     MedSegDLLogic.closeWorker()
-    assert not MedSegDLLogic._segmenter._worker.is_running
+    assert not MedSegDLLogic.segmenter().worker.is_running
     assert MedSegDLLogic().segment(node, "thresholds")
     MedSegDLLogic.closeWorker()
 """

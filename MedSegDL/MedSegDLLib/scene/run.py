@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import slicer
 
 from ..bundle import Bundle
-from ..client import SegmentResult, Worker
+from ..client import OnDone, Region, SegmentResult, Worker
 from ..connection import Request
 from ..errors import InputError
 from ..models import find_model
@@ -36,7 +37,7 @@ class Segmenter:
     def __init__(self, worker: Worker | None = None):
         self._worker = worker or Worker()
         self._wanted: tuple | None = None
-        self._model: Request | None = None
+        self._params: dict = {}  # of the request that loaded it
         self.report: dict = {}
 
     def __enter__(self) -> Segmenter:
@@ -48,7 +49,6 @@ class Segmenter:
     def close(self) -> None:
         """End the worker; a later run starts a new one."""
         self._worker.close()
-        self._model = None
 
     def segment(
         self,
@@ -110,13 +110,64 @@ class Segmenter:
 
     def load(self, bundle: Bundle, device: str = "auto", cancelled: Cancelled | None = None, **options) -> dict:
         """Have a living worker with the model in it; returns what it said of the model. See `label`."""
+        return self._worker.wait(self.begin_load(bundle, device, **options), cancelled=cancelled)
+
+    # The same without waiting, for a window: `poll` calls what was asked for when the time has come.
+
+    @property
+    def worker(self) -> Worker:
+        """For prompts, which need no model; models are loaded here, where it is known which one the worker has."""
+        return self._worker
+
+    @property
+    def log_path(self) -> Path:
+        return self._worker.log_path
+
+    def begin_load(self, bundle: Bundle, device: str = "auto", **options) -> Request:
+        """Begin to have a living worker with the model in it; see `label`."""
         if not self._worker.is_running:
-            self._worker.restart()
-        wanted = (bundle, device, options)
-        if self._model is None or self._model.error or self._wanted != wanted:
-            self._wanted = wanted
-            self._model = self._worker.begin_load(bundle.folder, device, **options)
-        return self._worker.wait(self._model, cancelled=cancelled)
+            self._worker.begin_restart()
+        wanted, model = (bundle, device, options), self._worker.model
+        if model is None or model.error or self._wanted != wanted or model.params != self._params:
+            model = self._worker.begin_load(bundle.folder, device, **options)
+            self._wanted, self._params = wanted, model.params
+        return model
+
+    def begin_label(
+        self,
+        volume: Volume,
+        bundle: Bundle,
+        device: str = "auto",
+        region: Region | None = None,
+        on_progress: Progress | None = None,
+        on_done: OnDone | None = None,
+        **options,
+    ) -> Request:
+        """Begin to label a volume, or a region (slices for k, j, i) of it; the request's result is a `SegmentResult`.
+
+        Args:
+            on_done: called with the request once it is done, whatever came of it.
+            volume, bundle, device, on_progress, options: see `label`.
+
+        Raises:
+            WorkerError: the worker cannot be started.
+            OutputError: no room for the image on the disk.
+        """
+        self.begin_load(bundle, device, **options)
+        self._worker.begin_image(volume)
+        return self._worker.begin_segment(region, on_progress, on_done)
+
+    def begin_hello(self, on_done: OnDone) -> Request:
+        """Ask for the devices of a worker that was begun."""
+        return self._worker.begin_hello(on_done)
+
+    def cancel(self, request: Request) -> None:
+        """Give a request up: it is done at once, and the worker stops at its next window."""
+        self._worker.cancel(request)
+
+    def poll(self) -> None:
+        """Take in what the worker has sent; never blocks."""
+        self._worker.poll()
 
 
 def segment_node(
