@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from bundle_makers import (  # noqa: F401
     UNCHANGED,
@@ -23,8 +24,10 @@ from MedSegDLLib.engine import predictor as predictor_module
 from MedSegDLLib.engine import runtime as runtime_module
 from MedSegDLLib.engine.predictor import Predictor
 from MedSegDLLib.engine.preprocessing import prepare
+from MedSegDLLib.engine.torch_runtime import load_network
 from MedSegDLLib.errors import CancelledError, DeviceError, InputError, ModelError
 from MedSegDLLib.volume import Volume
+from network_makers import SMALL
 from test_upsampling import interpolated
 from test_volume import GRIDS, ORIENTATIONS, ijk_to_ras, rotation
 
@@ -319,6 +322,22 @@ def test_a_random_network_for_slices_in_both_runtimes(tmp_path):
     )
     assert len(np.unique(fast)) > 1
     assert np.mean(fast != slow) < 1e-3
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize(("name", "head"), [("u-transformer", "head.weight"), ("doubleu-net", "head2.weight")])
+def test_a_network_for_slices_sees_each_by_itself(tmp_path, name, head, graph):
+    """What the predictor makes of a volume is what the network makes of its slices, one after the other."""
+    spec = specification(patch=(22, 20, 1), network=Network(name, 2, 1, 3, head, SMALL[name]))
+    bundle = unet_bundle(tmp_path / "m", spec, seed=2, graph=graph)
+    volume = Volume(np.random.default_rng(0).normal(scale=1000, size=(4, 20, 22)).astype(np.float32))
+    predictor = Predictor(bundle, "cpu", threads=1)
+    found = predictor.segment(volume).array
+    network = load_network(bundle).eval()
+    with torch.inference_mode():
+        expected = [network(torch.from_numpy(layer)[None, None])[0].argmax(dim=0) for layer in volume.array]
+    assert predictor.report.windows == 4 and len(np.unique(found)) > 1
+    assert np.mean(found != torch.stack(expected).numpy()) < 2e-3
 
 
 # Air, largest piece, report

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from MedSegDLLib.bundle import METADATA, Bundle
 from MedSegDLLib.engine.predictor import Predictor
@@ -23,6 +24,7 @@ from MedSegTrainLib.training.module import SegmentationModule
 from MedSegTrainLib.training.patches import Patches
 from MedSegTrainLib.training.recipe import Augmentation, Recipe, read_recipe
 from MedSegTrainLib.training.train import phantom_seeds, train
+from network_makers import SMALL
 from training_makers import balls, recipe_data, write_cases, write_recipe
 
 
@@ -42,6 +44,11 @@ def network(**changes) -> dict:
 
 def recipe(**changes) -> Recipe:
     return Recipe(**recipe_data(**changes))
+
+
+def for_slices(**changes) -> dict:
+    """Changes of the recipe for a network of two dimensions."""
+    return {"medseg": network(spatial_dims=2, **changes)["medseg"] | {"patch": [20, 16, 1]}}
 
 
 # Recipes
@@ -71,10 +78,7 @@ def without(data: dict, key: str) -> dict:
         (recipe_data(**nested("medseg", orientation="XYZ")), "orientation 'XYZ'"),
         (recipe_data(**network(out_channels=4)), "4 classes for 2 structures"),
         (recipe_data(**nested("medseg", licence="Mine")), "text of the licence 'Mine' is not at hand"),
-        (
-            recipe_data(medseg=network(spatial_dims=2)["medseg"] | {"patch": [16, 16, 1]}),
-            "Only networks with three spatial dimensions",
-        ),
+        (recipe_data(**network(spatial_dims=2)), "patch is .16, 16, 16.; a network for slices takes one at a time"),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_said_at_once(tmp_path, data, words):
@@ -104,7 +108,7 @@ def test_a_recipe_that_cannot_be_read(tmp_path):
     [
         ({"head": "decoder.heads.2.weight"}, "no tensor 'decoder.heads.2.weight' for 3 classes"),
         ({"head": "encoder.0.0.0.weight"}, "no tensor 'encoder.0.0.0.weight' for 3 classes"),
-        ({"name": "vnet"}, "no possible network: there is no network 'vnet'"),
+        ({"name": "u-mamba"}, "no possible network: there is no network 'u-mamba'"),
         ({"arguments": {"width": 3}}, "no possible network: .*width"),
     ],
 )
@@ -281,6 +285,27 @@ def test_mirroring_is_along_the_axes_that_the_recipe_allows():
     assert seen == {tuple(image.ravel().tolist()), tuple(image.flip(3).ravel().tolist())}  # i is the last axis
 
 
+def test_a_network_for_slices_gets_slices():
+    made = list(islice(stream(**for_slices(), augmentation={"affine_probability": 1, "blur_probability": 1}), 20))
+    for patch in made:
+        assert patch["image"].shape == patch["label"].shape == (1, 16, 20)
+        assert patch["image"].isfinite().all()
+    assert {n for patch in made for n in patch["label"].unique().tolist()} == {0, 1, 2}
+
+
+def test_slices_are_cut_and_mirrored_as_they_lie():
+    off = {name: 0 for name in Augmentation.model_fields if name.endswith("probability")}
+    sample = prepare_sample(*balls(0), recipe().spec)
+    changes = for_slices() | {"augmentation": off | {"mirror": (True, False, True)}}
+    patches = Patches([lambda: sample], recipe(**changes))
+    assert patches._recipe.spec.inference.mirror_axes == (True, False, False)
+    patches._center = lambda classes, rng: np.array([11, 9, 12])
+    window = torch.from_numpy(sample.image[11, 1:17, 2:22].copy())
+    seen = [patch["image"][0] for patch in islice(patches, 10)]
+    straight, mirrored = ([torch.equal(each, given) for each in seen] for given in (window, window.flip(1)))
+    assert any(straight) and any(mirrored) and all(map(sum, zip(straight, mirrored)))
+
+
 def test_a_seed_repeats_the_patches_and_a_resumed_training_gets_others():
     first, again, later = (next(islice(stream(offset), 3, None))["image"] for offset in (0, 0, 250))
     assert torch.equal(first, again) and not torch.equal(first, later)
@@ -325,6 +350,25 @@ def test_coarse_depths_see_the_label_where_it_is(patch):
     one_hot[:, 0, :4, :4, :4], one_hot[:, 1, :4, :4, :4] = 0, 40
     exact = torch.nn.functional.one_hot(label[:, 0], 3).movedim(-1, 1) * 40.0
     assert module._supervised([exact, one_hot, coarse], label) < 1e-3
+
+
+def test_a_network_with_a_loss_of_its_own_is_trained_by_it():
+    changes = for_slices(name="mask-rcnn", head="box_head.classes.weight", arguments=SMALL["mask-rcnn"])
+    module = SegmentationModule(recipe(**changes))
+    batch = next(iter(DataLoader(Patches([lambda: prepare_sample(*balls(0), recipe().spec)], recipe(**changes)), 2)))
+    torch.manual_seed(0)
+    loss = module._loss(batch["image"], batch["label"])
+    torch.manual_seed(0)
+    assert torch.equal(loss, module.network.training_loss(batch["image"], batch["label"][:, 0]))
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in module.network.parameters())
+
+
+def test_every_head_of_a_supervised_network_counts():
+    changes = for_slices(name="pspnet", head="head.3.weight", arguments=SMALL["pspnet"] | {"auxiliary": True})
+    module = SegmentationModule(recipe(**changes))
+    module._loss(torch.randn(2, 1, 16, 20), torch.randint(0, 3, (2, 1, 16, 20))).backward()
+    assert all(parameter.grad is not None for parameter in module.network.parameters())
 
 
 # A training
@@ -426,6 +470,29 @@ def test_both_runtimes_segment_an_unseen_case_alike_and_well(exported, tmp_path,
     for value in (1, 5):
         found, true = fast == value, label.array == value
         assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.8
+
+
+def test_a_network_for_slices_is_trained_and_segments_a_volume(tmp_path, cases):
+    changes = for_slices(arguments={"features": [8, 16, 16]})
+    changes |= nested("optimisation", steps=70, batch=8, learning_rate=0.02, foreground_share=0.7)
+    last = train(recipe(**changes), tmp_path, cases)
+    bundle = export_bundle(recipe(**changes), last, tmp_path / "balls")
+    image, label = balls(99)
+    predictor = Predictor(bundle, "cpu", threads=1)
+    found = predictor.segment(image).array
+    assert predictor.report.windows == 2 * 2 * len(found)  # each slice by itself
+    for value in (1, 5):
+        ours, true = found == value, label.array == value
+        assert 2 * (ours & true).sum() / (ours.sum() + true.sum()) > 0.8
+
+
+def test_a_network_that_finds_instances_is_exported_without_a_graph(tmp_path):
+    changes = for_slices(name="mask-rcnn", head="box_head.classes.weight", arguments=SMALL["mask-rcnn"])
+    state = SegmentationModule(recipe(**changes)).state_dict()
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    bundle = export_bundle(recipe(**changes), tmp_path / "last.ckpt", tmp_path / "balls")
+    assert set(bundle.checksums) == {"models/model.safetensors"}
+    assert Predictor(bundle, "cpu", threads=1).segment(balls(99, shape=(3, 22, 24))[0]).array.shape == (3, 22, 24)
 
 
 def test_exporting_again_replaces_the_bundle(exported, trained):

@@ -8,16 +8,20 @@ import numpy as np
 import torch
 from monai import transforms as mt
 
+from MedSegDLLib.networks.blocks import LINEAR
+
 from .recipe import Augmentation
 
 
-def augmentation(recipe: Augmentation, patch_kji: tuple[int, int, int], classes: int) -> mt.Compose:
-    """Transforms of {"image": (1, k, j, i) float, "label": (K, k, j, i) one-hot float} tensors.
+def augmentation(recipe: Augmentation, patch: tuple[int, ...], classes: int) -> mt.Compose:
+    """Transforms of {"image": (1, *patch) float, "label": (K, *patch) one-hot float} tensors.
 
-    The result has the patch's size; "label" comes back as class indices (1, k, j, i). Labels turn as linearly
-    interpolated one-hot maps, which keeps their borders smooth where nearest neighbours would fray them.
+    The patch is (k, j, i), or (j, i) of a slice. The result has its size; "label" comes back as class indices
+    (1, *patch). Labels turn as linearly interpolated one-hot maps, which keeps their borders smooth where nearest
+    neighbours would fray them.
     """
     angle, probability = math.radians(recipe.rotation_degrees), recipe.intensity_probability
+    mirror = recipe.mirror[: len(patch)]
     return mt.Compose(
         [
             mt.RandAffined(
@@ -28,11 +32,11 @@ def augmentation(recipe: Augmentation, patch_kji: tuple[int, int, int], classes:
                 mode="bilinear",
                 padding_mode="zeros",
                 cache_grid=True,
-                spatial_size=patch_kji,
+                spatial_size=patch,
             ),
             *(
                 mt.RandFlipd(["image", "label"], prob=0.5, spatial_axis=axis)
-                for axis, allowed in enumerate(reversed(recipe.mirror))
+                for axis, allowed in enumerate(reversed(mirror))
                 if allowed
             ),
             mt.RandGaussianNoised("image", prob=recipe.noise_probability, std=0.15),
@@ -40,7 +44,12 @@ def augmentation(recipe: Augmentation, patch_kji: tuple[int, int, int], classes:
             mt.RandScaleIntensityd("image", factors=0.25, prob=probability),
             mt.RandShiftIntensityd("image", offsets=0.25, prob=probability),
             mt.RandAdjustContrastd("image", gamma=(0.7, 1.5), prob=probability, retain_stats=True),
-            mt.RandSimulateLowResolutiond("image", prob=recipe.low_resolution_probability, zoom_range=(0.5, 1.0)),
+            mt.RandSimulateLowResolutiond(
+                "image",
+                prob=recipe.low_resolution_probability,
+                zoom_range=(0.5, 1.0),
+                upsample_mode=LINEAR[len(patch)],
+            ),
             mt.Lambdad("label", _class_indices),
         ]
     )

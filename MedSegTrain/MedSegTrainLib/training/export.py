@@ -40,11 +40,16 @@ def trained_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def export_graph(bundle: Bundle) -> None:
-    """Convert the network, with a window's fixed size, to an OpenVINO graph beside the weights."""
-    spec = bundle.spec
+    """Convert the network, with a window's fixed size, to an OpenVINO graph beside the weights.
+
+    A network that finds instances stays without: how many it finds decides what it computes, and no graph says that.
+    """
+    spec, network = bundle.spec, load_network(bundle).eval()
+    if hasattr(network, "instances"):
+        return
     patch = spec.patch_kji if spec.network.spatial_dims == 3 else spec.patch_kji[1:]
     window = torch.zeros(1, spec.network.in_channels, *patch)
-    model = openvino.convert_model(load_network(bundle).eval(), example_input=window, input=[list(window.shape)])
+    model = openvino.convert_model(network, example_input=window, input=[list(window.shape)])
     openvino.save_model(model, bundle.folder / GRAPH, compress_to_fp16=True)
 
 

@@ -16,6 +16,8 @@ from .recipe import Recipe
 class Patches(IterableDataset):
     """Patches {"image": (1, k, j, i) float32, "label": (1, k, j, i) int64} of random samples.
 
+    For a network of two dimensions slices (1, j, i).
+
     Args:
         samples: number of samples and a function that gives one.
         recipe: patch size, augmentation, share of patches centred on a structure, seed.
@@ -27,13 +29,14 @@ class Patches(IterableDataset):
         self._recipe = recipe
         self._seed = recipe.optimisation.seed + 1000 * seed_offset
         self._patch = recipe.spec.patch_kji
+        self._seen = self._patch[-recipe.spec.network.spatial_dims :]
         self._classes = recipe.spec.network.out_channels
 
     def __iter__(self):
         worker = get_worker_info()
         seed = self._seed + (worker.id if worker else 0)
         rng = np.random.default_rng(seed)
-        transform = augmentation(self._recipe.augmentation, self._patch, self._classes).set_random_state(seed)
+        transform = augmentation(self._recipe.augmentation, self._seen, self._classes).set_random_state(seed)
         while True:
             sample = self._samples[rng.integers(len(self._samples))]()
             yield self._plain(transform(self._cut(sample, self._center(sample.classes, rng))))
@@ -49,10 +52,12 @@ class Patches(IterableDataset):
         return rng.integers(low, high, endpoint=True)
 
     def _cut(self, sample: Sample, center: np.ndarray) -> dict[str, torch.Tensor]:
-        image = torch.from_numpy(cut_patch(sample.image, center, self._patch))[None]
-        classes = torch.from_numpy(cut_patch(sample.classes, center, self._patch).astype(np.int64))
-        one_hot = torch.nn.functional.one_hot(classes, self._classes).movedim(-1, 0).float()
-        return {"image": image, "label": one_hot}
+        image, classes = (
+            torch.from_numpy(cut_patch(array, center, self._patch)).reshape(self._seen)
+            for array in (sample.image, sample.classes)
+        )
+        one_hot = torch.nn.functional.one_hot(classes.long(), self._classes).movedim(-1, 0).float()
+        return {"image": image[None], "label": one_hot}
 
     @staticmethod
     def _plain(patch: dict) -> dict[str, torch.Tensor]:

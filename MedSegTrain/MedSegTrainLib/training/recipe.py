@@ -84,9 +84,14 @@ class Recipe(_Strict):
 
     @property
     def spec(self) -> Specification:
-        """What the bundle will say; it may be mirrored in inference along the axes that training mirrors."""
+        """What the bundle will say; it may be mirrored in inference along the axes that training mirrors.
+
+        That is not across slices for a network that sees one at a time.
+        """
         spec = Specification.from_dict({"format": 1, **self.medseg})
-        return replace(spec, inference=replace(spec.inference, mirror_axes=self.augmentation.mirror))
+        i, j, k = self.augmentation.mirror
+        mirrored = (i, j, k and spec.network.spatial_dims == 3)
+        return replace(spec, inference=replace(spec.inference, mirror_axes=mirrored))
 
     @property
     def licence_path(self) -> Path:
@@ -95,8 +100,6 @@ class Recipe(_Strict):
 
     def check(self) -> None:
         """Raise ModelError for what would otherwise show only after hours of training."""
-        if self.spec.network.spatial_dims != 3:
-            raise ModelError("Only networks with three spatial dimensions can be trained.")
         if not self.licence_path.is_file():
             raise ModelError(f"The text of the licence '{self.spec.licence}' is not at hand in {_LICENCES}.")
 
