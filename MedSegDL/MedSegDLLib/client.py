@@ -5,9 +5,9 @@
         worker.set_image(volume)
         result = worker.segment(on_progress=print)
 
-`load`, `set_image`, `segment`, `hello` and `restart` block; each has a `begin_...` that does not, for a GUI: it returns
-a `Request`, and `poll` or `feed` calls its `on_done` when the time has come. Requests are answered in order, so a GUI
-may send all three at once and only listen to the last. Everything is called on one thread.
+`load`, `set_image`, `segment`, `prompt`, `hello` and `restart` block; each has a `begin_...` that does not, for a GUI:
+it returns a `Request`, and `poll` or `feed` calls its `on_done` when the time has come. Requests are answered in order,
+so a GUI may send all three at once and only listen to the last. Everything is called on one thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import numpy as np
 from . import protocol
 from .connection import Connection, Request
 from .errors import CancelledError, WorkerError
-from .volume import Volume
+from .prompts import Prompts
+from .volume import Grid, Volume
 from .worker_process import SubprocessTransport, Transport, find_python, worker_command, worker_environment
 
 START_TIMEOUT_SECONDS = 60.0
@@ -41,6 +42,19 @@ class SegmentResult:
 
     labels: Volume
     report: dict
+
+
+@dataclass(frozen=True)
+class PromptedMask(Volume):
+    """The structure that was meant: 1 inside, 0 outside (uint8), on the part of the image's grid that holds it.
+
+    Args:
+        seconds: what the worker needed for it.
+        device: where it was computed.
+    """
+
+    seconds: float = 0.0
+    device: str = ""
 
 
 class Worker:
@@ -83,6 +97,11 @@ class Worker:
         return self._connection.is_open
 
     @property
+    def model(self) -> Request | None:
+        """The request that loaded the model which the worker has, or is about to have; None without one."""
+        return self._model
+
+    @property
     def folder(self) -> Path:
         """Private to this client (mode 0700), for the arrays that the two exchange."""
         if self._temporary is None:
@@ -122,6 +141,17 @@ class Worker:
             MedSegError: what the engine met; CancelledError soon after `cancelled` returned True.
         """
         return self.wait(self.begin_segment(region, on_progress), cancelled=cancelled)
+
+    def prompt(
+        self, prompts: Prompts, model: str | Path | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> PromptedMask:
+        """The structure of the current image that the prompts mean; see `begin_prompt`.
+
+        Raises:
+            InputError: no prompt says what belongs to the structure, or one lies outside the image.
+            MedSegError: what else the engine met; CancelledError soon after `cancelled` returned True.
+        """
+        return self.wait(self.begin_prompt(prompts, model), cancelled=cancelled)
 
     def restart(self) -> None:
         """Start a new process that has the same model and image."""
@@ -199,6 +229,28 @@ class Worker:
             clean_up=lambda: _remove(output),
         )
 
+    def begin_prompt(self, prompts: Prompts, model: str | Path | None = None, on_done: OnDone | None = None) -> Request:
+        """Ask for the structure that the prompts mean; the request's result is a `PromptedMask`.
+
+        Args:
+            prompts: all of them, as each answer starts afresh.
+            model: folder of a prompting model; None for the prompter that needs no training, which needs no `load`.
+        """
+        output = self._new_file("mask")
+        image = self._image
+        return self._begin(
+            "prompt",
+            {
+                "prompts": prompts.to_dict(),
+                "output": str(output),
+                "model": str(Path(model).absolute()) if model else "",
+            },
+            interpret=lambda reply: _read_mask(image.params, reply),
+            on_done=on_done,
+            builds_on=(image,) if image else (),
+            clean_up=lambda: _remove(output),
+        )
+
     def begin_restart(self) -> list[Request]:
         """Start a new process and send it the model and the image that the old one had; returns these requests."""
         self._connection.abort(CancelledError("The worker was restarted."))
@@ -261,6 +313,13 @@ def _read_result(image: dict, reply: dict) -> SegmentResult:
     report = {key: value for key, value in reply.items() if key != "labels"}
     array = np.array(protocol.map_array(Path(reply["labels"])))
     return SegmentResult(Volume(array, np.array(image["ijk_to_ras"]), image["modality"], image["name"]), report)
+
+
+def _read_mask(image: dict, reply: dict) -> PromptedMask:
+    array = np.array(protocol.map_array(Path(reply["labels"])))
+    region = tuple(slice(start, start + size) for start, size in zip(reply["start"], array.shape))
+    grid = Grid(array.shape, np.array(image["ijk_to_ras"])).cropped(region)
+    return PromptedMask(array, grid.ijk_to_ras, image["modality"], image["name"], reply["seconds"], reply["device"])
 
 
 def _succeeded(request: Request | None) -> bool:

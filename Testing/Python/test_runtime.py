@@ -164,7 +164,7 @@ def test_weights_of_another_network_are_a_model_error(tmp_path):
     weights["more"] = torch.zeros(1)
     save_file(weights, bundle.weights_path)
     bundle = write_metadata(bundle.folder, DESCRIPTION, bundle.spec)
-    with pytest.raises(ModelError, match="The weights of 'test' do not fit its network 'unet'"):
+    with pytest.raises(ModelError, match="The weights of 'test' do not fit its network 'nnunet'"):
         make_runtime(bundle, CPU, "f32", 1)
 
 

@@ -54,6 +54,14 @@ class Engine:
 
         return Predictor(Bundle.load(folder), device=device, **options)
 
+    def prompter(self, model: str):
+        """The prompter of a model's folder; without a model the one that needs no training."""
+        if model:
+            raise ModelError("This version has no prompting models.", "Choose the built-in prompter.")
+        from .prompting import FrontPrompter
+
+        return FrontPrompter()
+
 
 class Session:
     """The methods of the protocol; it keeps the model and the current image between them."""
@@ -62,7 +70,14 @@ class Session:
         self._engine = engine
         self._predictor = None
         self._image = None
-        self.methods = {"hello": self.hello, "load": self.load, "image": self.image, "segment": self.segment}
+        self._prompters = {}
+        self.methods = {
+            "hello": self.hello,
+            "load": self.load,
+            "image": self.image,
+            "segment": self.segment,
+            "prompt": self.prompt,
+        }
 
     def hello(self, run: Run) -> dict:
         importlib.import_module("numpy")  # without it nothing works: better to fail now, and say so
@@ -103,6 +118,21 @@ class Session:
         labels = self._predictor.segment(self._image, region=window, progress=run.progress, cancelled=run.cancelled)
         protocol.save_array(Path(output), labels.array)
         return {"labels": output, **self._predictor.report.to_dict()}
+
+    def prompt(self, run: Run, prompts: dict, output: str, model: str = "") -> dict:
+        """The structure that the prompts mean: `labels` is a file with a part of the grid that begins at `start`."""
+        from ..prompts import Prompts
+
+        if self._image is None:
+            raise InputError("The worker has no image.", "Choose a volume first.")
+        start = time.perf_counter()
+        if model not in self._prompters:
+            self._prompters[model] = self._engine.prompter(model)
+        prompter = self._prompters[model]
+        mask = prompter.segment(self._image, Prompts.from_dict(prompts), run.cancelled)
+        protocol.save_array(Path(output), mask.array.astype("uint8"))
+        seconds = time.perf_counter() - start
+        return {"labels": output, "start": list(mask.start), "seconds": seconds, "device": prompter.device}
 
 
 def _installed_versions() -> dict[str, str]:
