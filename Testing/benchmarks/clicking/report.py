@@ -17,8 +17,9 @@ _SHOWN = (1, 3, 5, 10)
 _INTRODUCTION = f"""\
 A robot clicks at the centre of the largest connected error, up to {CLICKS} times, on structures that people drew.
 MedSegDL is the prompter that needs no training, with one set of parameters for all; these were tuned on every other
-target, and on the only cord and the only pair of lungs. The others, Slicer's own filter Grow from seeds and plain
-geodesic fronts, get balls of two voxels around the clicks, and the border of a crop of 60 mm around them as background."""
+target, and on the only cord and the only pair of lungs. Slicer's own filter, Grow from seeds, gets
+balls of two voxels around the clicks, and the border of a crop of 60 mm around them as background; so do the plain
+geodesic fronts where they are shown."""
 
 
 def write_report(courses: Sequence[Course], path: Path) -> str:
