@@ -26,7 +26,7 @@ def write(path: Path, markdown: str, data: dict) -> None:
 def context(packages: tuple[str, ...]) -> dict:
     """Where, with what and how this was measured."""
     return {
-        "command": shlex.join(["python3", *sys.argv]),
+        "command": " ".join(["python3", *map(_argument, sys.argv)]),
         "commit": _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.platform()}",
         "load_average": os.getloadavg()[0],
@@ -53,6 +53,11 @@ def _processor() -> str:
 
 def _memory_gib() -> float:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
+def _argument(text: str) -> str:
+    """A folder of this machine means nothing on another, and is nobody's business."""
+    return "FOLDER" if Path(text).is_absolute() else shlex.quote(text)
 
 
 def _output(*command: str) -> str:
