@@ -19,7 +19,14 @@ PYTHON_VARIABLE = "MEDSEG_WORKER_PYTHON"
 PYTHON_REMEDY = f"Let {PYTHON_VARIABLE} name a Python 3.11 or newer that has this extension's packages."
 
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[1])
-_SLICER_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")  # set for Slicer's own Python; another one chokes
+_SLICER_VARIABLES = (  # set by Slicer's launcher for its own Python; another one chokes on them
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONNOUSERSITE",  # would hide what its user installed with pip install --user
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "ITK_AUTOLOAD_PATH",  # another build of SimpleITK would load Slicer's libraries beside its own
+)
 _SECONDS_TO_DRAIN = 0.5
 
 

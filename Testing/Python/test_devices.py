@@ -141,3 +141,13 @@ def test_asking_loads_no_torch_where_there_is_no_driver():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_processor_is_named_where_psutil_is_missing(monkeypatch):
+    """Slicer does not bring it, and an untrained prompter needs nothing that Slicer does not bring."""
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(devices, "cuda_driver_present", lambda: False)
+    (cpu,) = devices.list_devices()
+    assert cpu.name == "cpu"
+    assert cpu.description.endswith("threads")
+    assert (cpu.memory_bytes, cpu.free_bytes) == (0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import platform
 import sys
 from dataclasses import asdict, dataclass
@@ -13,7 +14,8 @@ from ..errors import DeviceError
 
 @dataclass(frozen=True)
 class Device:
-    """A processor: `name` is what `--device` takes ('cpu', 'cuda:0'), sizes are in bytes."""
+    """A processor: `name` is what `--device` takes ('cpu', 'cuda:0'), sizes are in bytes, 0 where
+    they are not known."""
 
     name: str
     description: str
@@ -72,8 +74,11 @@ def supports_bf16() -> bool:
 
 
 def _cpu(note: str = "") -> Device:
-    import psutil
-
+    """Without psutil, which Slicer does not bring and clicks do not need, the sizes are 0: not known."""
+    try:
+        import psutil
+    except ImportError:
+        return Device("cpu", f"{_processor_name()}, {os.cpu_count()} threads", 0, 0, note)
     memory = psutil.virtual_memory()
     description = f"{_processor_name()}, {psutil.cpu_count(logical=False) or psutil.cpu_count()} cores"
     return Device("cpu", description, memory.total, memory.available, note)
