@@ -82,8 +82,8 @@ def prepare_sample(image: Volume, label: Volume, spec: Specification) -> Sample:
     class_of_value = np.zeros(256, dtype=np.uint8)
     class_of_value[spec.class_values] = np.arange(len(spec.class_values))
     turned = image.grid.steps_to(spec.orientation).apply(label.array)
-    nearest = np.ix_(*(_nearest(n, m) for n, m in zip(turned.shape, prepared.array.shape)))
-    return Sample(prepared.array, class_of_value[turned[nearest]])
+    nearest = np.ix_(*(_nearest(n, m) for n, m in zip(turned.shape, prepared.grid.shape)))
+    return Sample(prepared.array[0], class_of_value[turned[nearest]])
 
 
 def _nearest(n: int, m: int) -> np.ndarray:

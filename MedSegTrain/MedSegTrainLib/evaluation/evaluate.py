@@ -1,112 +1,157 @@
-"""Dice of a bundle on cases that it never saw, through the predictor that its users get."""
+"""Segment cases and judge the results: with the predictor that a clinician gets, or any other method."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
-from MedSegDLLib.bundle import Bundle, Specification, write_metadata
-from MedSegDLLib.engine.predictor import Predictor
+from MedSegDLLib.errors import CancelledError, InputError, MedSegError
+from MedSegDLLib.labels import Label
 from MedSegDLLib.volume import Volume
 
-from ..training.model_card import write_model_card
-from ..training.recipe import Recipe
-from ..training.train import folder_split, phantom_seeds
+from .metrics import MISSED, Settings, case_scores
+from .row_file import RowFile
+from .rows import DAMAGED, FAILED, Row, rows_of_case
+
+# What data can bring about in a reader or a method, third-party ones included. A mistake in the code (TypeError,
+# NameError) is not among them: it would fail every case alike, and must be seen at once.
+_FAILURES = (MedSegError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
+
+Progress = Callable[[int, int, str], None]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Dice of each structure in one case; NaN where neither truth nor result has it."""
+class Segmenter(Protocol):
+    """Anything that labels: the engine's Predictor, a classical baseline."""
 
-    case: str
-    dice: dict[str, float]
-    seconds: float
-    precision: str
-
-    @property
-    def mean(self) -> float:
-        return float(np.nanmean(list(self.dice.values())))
+    def segment(self, volumes: Sequence[Volume]) -> Volume: ...
 
 
-def held_back_cases(recipe: Recipe, data: Path | None) -> Iterator[tuple[str, Volume, Volume]]:
-    """Name, image and truth of every case that the recipe did not train on."""
-    if recipe.data.source == "thorax-phantom":
-        from ..data.phantom import draw_thorax
+class LabelledCase(Protocol):
+    """`data.case.Case`, or anything with its names."""
 
-        for seed in phantom_seeds(recipe)[1]:
-            phantom = draw_thorax(seed)
-            yield f"phantom {seed}", phantom.image, phantom.truth
-    else:
-        for case in folder_split(recipe, data)[1]:
-            yield case.name, *case.load()
+    name: str
+    patient: str
+    not_contoured: Collection[str]
+
+    def load(self) -> tuple[Sequence[Volume], Volume]: ...
 
 
-def evaluate_bundle(folder: Path, cases, **options) -> list[Scores]:
-    """Segment every case; `options` are the predictor's."""
-    predictor = Predictor(Bundle.load(folder), "cpu", **options)
-    return [_score(predictor, *case) for case in cases]
+def evaluate(
+    segmenter: Segmenter,
+    cases: Iterable[LabelledCase],
+    labels: Sequence[Label],
+    *,
+    settings: Settings | None = None,
+    output: RowFile | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Row]:
+    """A row for every case and label.
+
+    A case that cannot be read, or that the method fails on, gets rows that say why, and the others go on.
+
+    Args:
+        segmenter: its labels have the values of `labels`.
+        cases: with labels of the same values.
+        settings: tolerances and margins.
+        output: rows are written there as they come, and cases that are in it already are not segmented again, unless
+            they failed.
+        progress: called with (cases done, cases in all, name of the case that comes next, '' at the end).
+        cancelled: asked before each case.
+
+    Raises CancelledError (the rows so far are in the output), OutputError.
+    """
+    cases = list(cases)
+    rows = output.finished() if output else []
+    done = {row.case for row in rows}
+    waiting = [case for case in cases if case.name not in done]
+    try:
+        for n, case in enumerate(waiting, start=len(cases) - len(waiting)):
+            if progress:
+                progress(n, len(cases), case.name)
+            if cancelled and cancelled():
+                raise CancelledError("The evaluation was stopped.", "The same call goes on where it stopped.")
+            rows += evaluate_case(segmenter, case, labels, settings)
+            if output:
+                output.write_now_and_then(rows)
+        if progress:
+            progress(len(cases), len(cases), "")
+    finally:
+        if output and waiting:
+            output.write(rows)
+    by_case = {case.name: n for n, case in enumerate(cases)}
+    return sorted((row for row in rows if row.case in by_case), key=lambda row: by_case[row.case])
 
 
-def _score(predictor: Predictor, name: str, image: Volume, truth: Volume) -> Scores:
-    result = predictor.segment(image)
-    values = dice(result.array, truth.array, predictor.bundle.spec)
-    return Scores(name, values, predictor.report.total_seconds, predictor.report.precision)
+def evaluate_case(
+    segmenter: Segmenter, case: LabelledCase, labels: Sequence[Label], settings: Settings | None = None
+) -> list[Row]:
+    """The rows of one case; where it failed, they say why."""
+    try:
+        images, truth = case.load()
+    except CancelledError:
+        raise
+    except _FAILURES as error:
+        return [Row(case.name, case.patient, label.name, DAMAGED, reason=_reason(error)) for label in labels]
+    start = time.perf_counter()
+    try:
+        result = segmenter.segment(images)
+        seconds = time.perf_counter() - start
+        return rows_of_case(case.name, case.patient, _judged(result.array, truth, case, labels, settings), seconds)
+    except CancelledError:
+        raise
+    except _FAILURES as error:
+        return _failed(case, truth, labels, _reason(error))
 
 
-def dice(result: np.ndarray, truth: np.ndarray, spec: Specification) -> dict[str, float]:
-    """Dice of each label of the specification between two labelmaps of one shape; NaN where neither has it."""
-    return {label.name: _dice(result == label.value, truth == label.value) for label in spec.labels}
+def _judged(array: np.ndarray, truth: Volume, case: LabelledCase, labels: Sequence[Label], settings: Settings | None):
+    return case_scores(array, truth.array, labels, truth.grid.spacing_mm, case.not_contoured, settings)
 
 
-def _dice(result: np.ndarray, truth: np.ndarray) -> float:
-    """Not MONAI's, which has no value for a structure that was found where there is none: here that is 0."""
-    size = np.count_nonzero(result) + np.count_nonzero(truth)
-    return 2 * np.count_nonzero(result & truth) / size if size else float("nan")
+def _failed(case: LabelledCase, truth: Volume, labels: Sequence[Label], reason: str) -> list[Row]:
+    """As if nothing had been found: the structures that are there failed, the others stay uncounted."""
+    rows = rows_of_case(
+        case.name, case.patient, _judged(np.zeros_like(truth.array), truth, case, labels, Settings(tolerances_mm=()))
+    )
+    return [replace(row, status=FAILED, values={}, reason=reason) if row.status == MISSED else row for row in rows]
 
 
-def record_results(folder: Path, scores: list[Scores], recipe: Recipe) -> dict:
-    """Write the mean over the cases into the bundle's metadata and model card, and return it."""
-    bundle = Bundle.load(folder)
-    results = summary(scores, recipe)
-    bundle = write_metadata(folder, recipe.description, replace(recipe.spec, results=results))
-    write_model_card(bundle, recipe)
-    return results
+def _reason(error: Exception) -> str:
+    text = str(error) if isinstance(error, MedSegError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
-def summary(scores: list[Scores], recipe: Recipe) -> dict:
-    """Mean Dice of each structure that the cases have, and how it was measured."""
-    names = [name for name in scores[0].dice if not all(np.isnan(s.dice[name]) for s in scores)]
-    return {
-        "dice": {name: round(float(np.nanmean([s.dice[name] for s in scores])), 4) for name in names},
-        "mean_dice": round(float(np.nanmean([s.mean for s in scores])), 4),
-        "worst_case": round(float(np.nanmin([s.mean for s in scores])), 4),
-        "cases": len(scores),
-        "precision": scores[0].precision,
-        "split": _split_in_words(recipe),
-        "command": _command(recipe),
-    }
+class Renumbered:
+    """A segmenter whose labels get the values of another labelmap, by name.
 
+    Args:
+        segmenter: gives values of `own`.
+        own, wanted: labels before and after; what is not in `wanted` becomes background.
 
-def write_scores(path: Path, scores: list[Scores]) -> None:
-    """A CSV file with a row a case."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["case", *scores[0].dice, "mean", "seconds"])
-        for s in scores:
-            writer.writerow([s.case, *(f"{d:.4f}" for d in s.dice.values()), f"{s.mean:.4f}", f"{s.seconds:.3f}"])
+    Attributes:
+        labels: those of `wanted` that the segmenter can find.
 
+    Raises InputError where there is none.
+    """
 
-def _split_in_words(recipe: Recipe) -> str:
-    data = recipe.data
-    if data.source == "thorax-phantom":
-        return f"Drawn with seeds that training did not use ({data.cases} phantoms were trained on)."
-    return f"Held back from training: fold {data.fold} of {data.folds}, split seed {data.split_seed}."
+    def __init__(self, segmenter: Segmenter, own: Sequence[Label], wanted: Sequence[Label]):
+        self._segmenter = segmenter
+        value_of = {label.name.casefold(): label.value for label in own}
+        self.labels = tuple(label for label in wanted if label.name.casefold() in value_of)
+        if not self.labels:
+            raise InputError(
+                f"The model finds {', '.join(label.name for label in own)}; the data show "
+                f"{', '.join(label.name for label in wanted)}.",
+                "Name them alike when importing the data, or say that the values are the same (--same-values).",
+            )
+        self._values = np.zeros(256, dtype=np.uint8)
+        for label in self.labels:
+            self._values[value_of[label.name.casefold()]] = label.value
 
-
-def _command(recipe: Recipe) -> str:
-    data = " --data FOLDER" if recipe.data.source == "folder" else ""
-    return f"python -m MedSegTrainLib evaluate {recipe.name}.yaml{data} --bundle MODELS/{recipe.name}"
+    def segment(self, volumes: Sequence[Volume]) -> Volume:
+        result = self._segmenter.segment(volumes)
+        return replace(result, array=self._values[result.array])

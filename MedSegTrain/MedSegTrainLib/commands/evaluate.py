@@ -1,0 +1,209 @@
+"""evaluate: how good a model is on cases with a known truth. compare: several models' results beside each other."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from MedSegDLLib.errors import InputError
+
+_EVALUATE_EPILOG = """\
+examples:
+  evaluate hippocampus-mr.yaml --data FOLDER --bundle MODELS/hippocampus-mr
+      the cases that the recipe held back; the mean Dice goes into the bundle and its model card
+  evaluate DATASET --bundle MODELS/hippocampus-mr --split splits.json --fold 0 --part test --output rows.csv
+      the same command, started again, goes on where it was interrupted
+
+The table has a row for each case and structure. A structure that was missed has Dice 0 and no distance, and is
+counted; one that neither truth nor result has, or that nobody contoured, does not count.
+"""
+
+
+def add_to(commands) -> None:
+    """Add the verbs to argparse's subparsers."""
+    _add_evaluate(commands)
+    compare = commands.add_parser("compare", help="compare models by the tables that evaluate wrote")
+    compare.add_argument("rows", type=Path, nargs="+", help="rows.csv of each model, on the same cases")
+    compare.add_argument("--measure", action="append", help="dice, hd95_mm, nsd_2mm, ...; may be repeated")
+    compare.add_argument("--resamples", type=int, default=2000, help="of patients, for intervals (default: 2000)")
+    compare.add_argument("--seed", type=int, default=0)
+    compare.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    compare.set_defaults(run=_compare)
+
+
+def _add_evaluate(commands) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="judge a model on cases with a known truth",
+        epilog=_EVALUATE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    evaluate.add_argument("source", type=Path, help="a data set's folder, or a recipe (.yaml): the cases it held back")
+    evaluate.add_argument("--bundle", type=Path, required=True, help="the model's folder, or an installed model's name")
+    evaluate.add_argument("--data", type=Path, help="with a recipe: folder with images/ and labels/")
+    evaluate.add_argument("--split", type=Path, help="file of splits; without it all cases are judged")
+    evaluate.add_argument("--fold", type=int, default=0, help="which split of the file (default: 0)")
+    evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test")
+    evaluate.add_argument(
+        "--same-values", action="store_true", help="the data's label values are the model's, whatever their names"
+    )
+    evaluate.add_argument("--output", type=Path, help="CSV file with a row for each case and structure")
+    evaluate.add_argument("--tolerance", type=float, action="append", metavar="MM", help="of surface Dice; repeatable")
+    evaluate.add_argument("--band", type=float, default=2.0, metavar="MM", help="of boundary accuracy (default: 2)")
+    evaluate.add_argument("--device", help="auto, cpu, cuda, cuda:1 (default: auto; with a recipe: cpu)")
+    evaluate.add_argument("--threads", type=int, help="processor cores for the network (default: all)")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(options) -> int:
+    settings = _settings(options)
+    if options.source.suffix in (".yaml", ".yml"):
+        return _evaluate_recipe(options, settings)
+    return _evaluate_dataset(options, settings)
+
+
+def _settings(options):
+    from ..evaluation.metrics import Settings
+
+    tolerances = tuple(options.tolerance) if options.tolerance else Settings.tolerances_mm
+    if min(*tolerances, options.band) <= 0:
+        raise InputError("A tolerance is not positive.", "Give tolerances in mm, above 0.")
+    return Settings(tolerances_mm=tolerances, band_mm=options.band)
+
+
+def _evaluate_recipe(options, settings) -> int:
+    from MedSegDLLib.bundle import Bundle
+    from MedSegDLLib.engine.predictor import Predictor
+
+    from ..evaluation.evaluate import evaluate
+    from ..evaluation.results import held_back_cases, record_results
+    from ..evaluation.rows import write_rows
+    from ..training.recipe import read_recipe
+
+    if options.split or options.device not in (None, "cpu"):
+        raise InputError(
+            "A recipe's cases are those it held back, judged on the CPU.", "Leave out --split and --device."
+        )
+    recipe = read_recipe(options.source)
+    cases = held_back_cases(recipe, options.data)
+    predictor = Predictor(Bundle.load(options.bundle), "cpu", threads=options.threads)
+    with _progress_bar() as progress:
+        rows = evaluate(predictor, cases, predictor.bundle.spec.labels, settings=settings, progress=progress)
+    if options.output:
+        write_rows(options.output, rows)
+    print(record_results(options.bundle, rows, recipe, predictor.report.precision))
+    return _status(rows)
+
+
+def _evaluate_dataset(options, settings) -> int:
+    from MedSegDLLib.engine.predictor import Predictor
+
+    from ..data.dataset import open_dataset
+    from ..evaluation.evaluate import Renumbered, evaluate
+    from ..evaluation.row_file import RowFile
+    from ..evaluation.tables import structure_table, text
+
+    bundle = _bundle(options.bundle)
+    dataset = open_dataset(options.source, bundle.spec.labels if options.same_values else None)
+    predictor = Predictor(bundle, options.device or "auto", threads=options.threads)
+    segmenter = Renumbered(predictor, bundle.spec.labels, dataset.labels)
+    _name_what_is_left_out(bundle, dataset, segmenter.labels)
+    output = RowFile(options.output, _about(options, dataset, segmenter, bundle, settings)) if options.output else None
+    with _progress_bar() as progress:
+        rows = evaluate(
+            segmenter, _cases(options, dataset), segmenter.labels, settings=settings, output=output, progress=progress
+        )
+    print(text(structure_table(rows, _measures(settings))))
+    for row in {row.case: row for row in rows if row.reason}.values():
+        print(f"{row.case} ({row.status}): {row.reason}")
+    return _status(rows)
+
+
+def _measures(settings) -> tuple[str, ...]:
+    from ..evaluation.definitions import at_tolerance
+
+    surfaces = [at_tolerance("nsd", tolerance) for tolerance in settings.tolerances_mm]
+    return ("dice", "iou", "hd95_mm", "assd_mm", *surfaces, "sensitivity", "precision", "relative_volume_error")
+
+
+def _bundle(path: Path):
+    from MedSegDLLib.bundle import Bundle
+    from MedSegDLLib.models import find_model
+
+    return Bundle.load(path) if path.is_dir() else find_model(str(path))
+
+
+def _cases(options, dataset):
+    from ..data import splits
+
+    if options.split is None:
+        return dataset.cases
+    found = splits.read(options.split, dataset)
+    if not 0 <= options.fold < len(found):
+        raise InputError(f"'{options.split}' has {len(found)} splits.", f"Choose a fold from 0 to {len(found) - 1}.")
+    return dataset.select(getattr(found[options.fold], options.part))
+
+
+def _name_what_is_left_out(bundle, dataset, judged: Sequence) -> None:
+    names = {label.name.casefold() for label in judged}
+    for owner, labels in ((f"model '{bundle.name}'", bundle.spec.labels), (f"data '{dataset.name}'", dataset.labels)):
+        rest = [label.name for label in labels if label.name.casefold() not in names]
+        if rest:
+            print(f"Not judged, because only the {owner} has them: {', '.join(rest)}.")
+
+
+def _about(options, dataset, segmenter, bundle, settings) -> dict:
+    from ..evaluation.row_file import settings_in_words
+
+    split = None
+    if options.split:
+        split = {"file": options.split.name, "fold": options.fold, "part": options.part}
+    return {
+        "method": bundle.name,
+        "model": {"version": bundle.version, "files": bundle.checksums},
+        "data": dataset.name,
+        "structures": [label.name for label in segmenter.labels],
+        "split": split,
+        "settings": settings_in_words(settings),
+    }
+
+
+@contextmanager
+def _progress_bar():
+    """Something to call with (cases done, cases in all, the next case's name), drawn as a bar with remaining time."""
+    from tqdm import tqdm
+
+    with tqdm(unit="case") as bar:
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(name)
+
+        yield show
+
+
+def _status(rows) -> int:
+    """1 where something failed, though the rest is done."""
+    from ..evaluation.rows import DAMAGED, FAILED
+
+    return int(any(row.status in (FAILED, DAMAGED) for row in rows))
+
+
+def _compare(options) -> int:
+    from ..evaluation.row_file import read_about
+    from ..evaluation.rows import read_rows
+    from ..evaluation.tables import comparison, markdown, text
+
+    names = _distinct(options.rows, [read_about(path).get("method", path.stem) for path in options.rows])
+    rows = {name: read_rows(path) for name, path in zip(names, options.rows)}
+    for measure in options.measure or ["dice"]:
+        for title, table in comparison(rows, measure, options.resamples, options.seed).items():
+            print(f"{title}\n\n{(markdown if options.markdown else text)(table)}\n")
+    return 0
+
+
+def _distinct(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """Names of the methods; where two are alike, their paths tell them apart."""
+    return [name if list(names).count(name) == 1 else str(path) for path, name in zip(paths, names)]

@@ -1,0 +1,100 @@
+"""Image and label files of any of the formats that people keep training data in, as volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from MedSegDLLib.errors import InputError
+from MedSegDLLib.files import VOLUME_SUFFIXES, read_volume, to_sitk
+from MedSegDLLib.volume import Grid, Volume
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES
+GREY_WEIGHTS = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in a grey value: the luma of ITU-R BT.601; transparency is passed over."""
+
+
+def is_image_file(path: Path) -> bool:
+    """Judged by its name; macOS leaves files '._name' beside others."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES) and not path.name.startswith(".")
+
+
+def read_image(path: Path | str) -> Volume:
+    """A grey-scale volume, or a picture as a volume of one slice; colours become grey by `GREY_WEIGHTS`.
+
+    Pixels of a picture are taken for squares of 1 mm.
+
+    Raises:
+        InputError: the file is missing, damaged, or neither a volume nor a picture.
+    """
+    path = Path(path)
+    return _read_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
+
+
+def read_values(path: Path | str) -> Volume:
+    """A label image as whole numbers from 0, uint8 where they fit and uint32 where they do not.
+
+    Raises:
+        InputError: the file cannot be read, is in colour, or holds negative or broken numbers.
+    """
+    path = Path(path)
+    volume = _as_picture(read_volume(path)) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
+    array = volume.array
+    if array.size == 0:
+        raise InputError(f"The label image {path.name} is empty: it has no voxels.", "Export it again.")
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.array_equal(array, np.rint(array))):
+        raise InputError(
+            f"The label image {path.name} holds values that are not whole numbers.",
+            "Export the labels again without interpolation, as integers.",
+        )
+    if array.min() < 0 or array.max() > np.iinfo(np.uint32).max:
+        raise InputError(
+            f"The label image {path.name} holds values from {array.min():g} to {array.max():g}.",
+            "Export the labels again as whole numbers from 0.",
+        )
+    return volume.with_array(array.astype(np.uint8 if array.max() <= 255 else np.uint32, copy=False))
+
+
+def resampled(volume: Volume, grid: Grid) -> Volume:
+    """Linearly interpolated at the voxels of another grid, float32; beyond the volume lies its lowest value."""
+    if volume.grid.agrees_with(grid):
+        return volume
+    source = to_sitk(volume.with_array(volume.array.astype(np.float32, copy=False)))
+    reference = sitk.Image(grid.shape[::-1], sitk.sitkUInt8)
+    reference.CopyInformation(to_sitk(Volume(np.broadcast_to(np.uint8(0), grid.shape), grid.ijk_to_ras)))
+    lowest = float(volume.array.min())
+    image = sitk.Resample(source, reference, sitk.Transform(), sitk.sitkLinear, lowest)
+    return Volume(sitk.GetArrayFromImage(image), grid.ijk_to_ras, volume.modality, volume.name)
+
+
+def _read_picture(path: Path) -> Volume:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(
+            f"The picture {path.name} is damaged, or of a kind that is not supported.", "Export it again as PNG.",
+            str(error),
+        ) from error  # fmt: skip
+    array = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = _grey(array)
+    if array.ndim != 2:
+        raise InputError(f"The picture {path.name} has {array.ndim} axes, not two.", "Export its planes one by one.")
+    return Volume(array[None], name=path.stem)
+
+
+def _as_picture(volume: Volume) -> Volume:
+    return Volume(volume.array, name=volume.name)
+
+
+def _grey(array: np.ndarray) -> np.ndarray:
+    """From (j, i, components), in the type of the array; two components are grey and transparency."""
+    if array.shape[-1] == 2:
+        return array[..., 0]
+    grey = array[..., :3].astype(np.float32) @ np.array(GREY_WEIGHTS, np.float32)
+    return np.rint(grey).astype(array.dtype) if array.dtype.kind in "iu" else grey
