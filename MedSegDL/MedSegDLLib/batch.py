@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .atomic import replacing
 from .bundle import METADATA, Bundle, sha256
+from .channels import Matching
 from .errors import InputError, MedSegError, OtherObjectError
 from .labels import volumes_ml
 from .outputs import (
@@ -49,6 +50,7 @@ class Batch:
         device: see `Predictor`.
         options: the predictor's: overlap, mirror, precision, threads.
         any_modality: also take series whose DICOM modality is not the model's.
+        channels: for a model of several channels, patterns that tell its images apart; see `channels.Matching`.
     """
 
     bundle: Bundle
@@ -57,6 +59,7 @@ class Batch:
     device: str = "auto"
     options: dict = field(default_factory=dict)
     any_modality: bool = False
+    channels: dict[str, str] = field(default_factory=dict)
 
     def find(self, inputs: Iterable[Path], listed: Iterable[Path] = ()) -> tuple[list[Candidate], list[CaseResult]]:
         """The cases to segment, and a row for everything that is not one, with the reason.
@@ -66,16 +69,20 @@ class Batch:
         Args:
             inputs: folders and files; each is searched by itself.
             listed: files that were chosen one by one, such as those of some series in a database.
+
+        Raises:
+            InputError: a pattern is for a channel that the model does not have.
         """
+        matching = Matching(self.bundle.spec, self.channels, self.any_modality)
         findings = [_findings(Path(path).absolute()) for path in inputs]
         if listed := list(listed):
             findings.append(_listed_findings(listed))
         candidates = [case for found in findings for case in found.candidates if not is_result(case.source)]
         left_out = [item for found in findings for item in found.left_out if not is_result(item.source)]
-        judged = [(case, self._other_modality(case)) for case in _without_repeated(candidates)]
-        left_out += [LeftOut(case.name, case.source, reason) for case, reason in judged if reason]
-        taken = [case for case, reason in judged if not reason]
-        return self._told_apart(taken), [_left_out_row(item) for item in left_out]
+        candidates = _without_repeated(candidates)
+        several = len(self.bundle.spec.channels) > 1
+        taken, unfit = matching.cases(candidates) if several else self._of_modality(candidates)
+        return self._told_apart(taken), [_left_out_row(item) for item in [*left_out, *unfit]]
 
     def run(
         self,
@@ -131,15 +138,15 @@ class Batch:
         identity = self._identity(case)
         seconds = {}
         with _timed(seconds, "read"):
-            volume = case.load()
+            images = case.load_images()
         with _timed(seconds, "segment"):
-            segmented = self.segmenter.label(volume, self.bundle, self.device, progress, **self.options)
+            segmented = self.segmenter.label(images, self.bundle, self.device, progress, **self.options)
         labels, report = segmented.labels, segmented.report
         volumes = volumes_ml(labels.array, self.bundle.spec.labels, labels.grid.voxel_volume_ml)
         message = " ".join([*report["notes"], *_not_found(volumes)])
         with new_case(self.output / case.name) as folder:
             with _timed(seconds, "write"):
-                write_files(folder, case, volume, labels, self.bundle)
+                write_files(folder, case, images[0], labels, self.bundle)
             total = sum(seconds.values())
             result = CaseResult(case.name, str(case.source), DONE, message, total, report["device"], volumes)
             write_record(folder, result, identity, report | {"case_seconds": seconds})
@@ -156,6 +163,12 @@ class Batch:
         """What a result depends on: the model, its options, and the files it was made from."""
         model = {"name": self.bundle.name, "metadata": sha256(self.bundle.folder / METADATA), "options": self.options}
         return {"model": model, "input": _fingerprint(case)}
+
+    def _of_modality(self, candidates: list[Candidate]) -> tuple[list[Candidate], list[LeftOut]]:
+        """Those that the model is for, and why not the others."""
+        judged = [(case, self._other_modality(case)) for case in candidates]
+        left_out = [LeftOut(case.name, case.source, reason) for case, reason in judged if reason]
+        return [case for case, reason in judged if not reason], left_out
 
     def _other_modality(self, case: Candidate) -> InputError | None:
         wanted = self.bundle.spec.modality
@@ -202,18 +215,14 @@ def _listed_findings(files: list[Path]) -> Findings:
         return Findings((), (LeftOut(Path(files[0]).parent.name, Path(files[0]).parent, reason),))
 
 
-def _files(case: Candidate) -> tuple[Path, ...]:
-    return case.series.files if case.series else (case.source,)
-
-
 def _fingerprint(case: Candidate) -> dict:
     """Which image it is, and the state of its files."""
     try:
-        stamps = [path.stat() for path in _files(case)]
+        stamps = [path.stat() for path in case.files]
     except OSError:
         stamps = []  # moved away meanwhile: reading it will say so
     return {
-        "key": case.key,
+        "key": "\n".join(image.key for image in case.images),
         "files": len(stamps),
         "bytes": sum(stamp.st_size for stamp in stamps),
         "newest_ns": max((stamp.st_mtime_ns for stamp in stamps), default=0),
@@ -222,7 +231,7 @@ def _fingerprint(case: Candidate) -> dict:
 
 def _without_repeated(cases: list[Candidate]) -> list[Candidate]:
     """The cases, once each, where one input lies in another."""
-    return list({_files(case)[0].resolve(): case for case in cases}.values())
+    return list({case.files[0].resolve(): case for case in cases}.values())
 
 
 def _with_tail(case: Candidate) -> Candidate:

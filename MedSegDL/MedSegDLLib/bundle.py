@@ -26,6 +26,8 @@ from .errors import ModelError
 from .labels import Code, Label, Terminology
 
 FORMAT = 1
+ONE_IMAGE = ("image",)
+"""The channels of a model that takes one image and gives it no name."""
 METADATA = Path("configs/metadata.json")
 WEIGHTS = Path("models/model.safetensors")
 GRAPH = Path("models/model.xml")
@@ -97,7 +99,8 @@ class Inference:
     overlap: share of a window that its neighbour covers, 0 up to below 1.
     mirror: average over inputs mirrored along `mirror_axes`.
     mirror_axes: those along which training mirrored; along others the network knows no mirrored patient.
-    air_below: raw grey value; a window in which nothing is above it is background without a look. None: look at all.
+    air_below: raw grey value of the first channel; a window in which nothing is above it is background without a look.
+        None: look at all.
     largest_only: keep only the largest connected piece of each structure.
     cpu_precision: "bf16" where the trained Dice was shown to hold, else "f32".
     """
@@ -126,7 +129,10 @@ class Inference:
 
 @dataclass(frozen=True)
 class Coarse:
-    """A quick model that finds where to look: its structures' box, grown by the margin, is what this model sees."""
+    """A quick model that finds where to look: its structures' box, grown by the margin, is what this model sees.
+
+    It sees the first of this model's images, as many as it takes.
+    """
 
     model: str
     margin_mm: float
@@ -140,27 +146,35 @@ class Coarse:
 
 @dataclass(frozen=True)
 class Specification:
-    """The "medseg" object of metadata.json."""
+    """The "medseg" object of metadata.json.
+
+    Some of its entries:
+        channels: names of the images that the network takes at once, in its order; labels lie on the first one's grid.
+        modality: DICOM's words for what the one image may be; with several channels one for each, or one for all.
+        intensity: one rule for every channel, or one for each.
+    """
 
     network: Network
     modality: tuple[str, ...]
     orientation: str
     spacing_mm: tuple[float, float, float]
     patch: tuple[int, int, int]
-    intensity: Intensity
+    intensity: Intensity | tuple[Intensity, ...]
     labels: tuple[Label, ...]
     licence: str
     inference: Inference = Inference()
     coarse: Coarse | None = None
     prompts: tuple[str, ...] = ()
     results: dict = field(default_factory=dict)
+    channels: tuple[str, ...] = ONE_IMAGE
 
     def __post_init__(self):
+        _check_channels(self)
         _check_orientation(self.orientation)
         _check_positive("spacing_mm", self.spacing_mm)
         _check_patch(self.patch, self.network.spatial_dims)
         _check_labels(self.labels, self.network.out_channels)
-        if self.inference.air_below is not None and self.intensity.rule != "window":
+        if self.inference.air_below is not None and self.intensities[0].rule != "window":
             raise ModelError("The model skips air, but its intensities are relative to each image.", _REMEDY)
 
     @property
@@ -173,8 +187,26 @@ class Specification:
         """Label value of each network class; background first."""
         return np.array([0, *(label.value for label in self.labels)], dtype=np.uint8)
 
+    @property
+    def intensities(self) -> tuple[Intensity, ...]:
+        """The rule of each channel."""
+        one_for_all = isinstance(self.intensity, Intensity)
+        return (self.intensity,) * self.network.in_channels if one_for_all else self.intensity
+
+    @property
+    def channel_modalities(self) -> tuple[tuple[str, ...], ...]:
+        """For each channel what DICOM may call it; empty where anything will do."""
+        if len(self.channels) == 1:
+            return (self.modality,)
+        if len(self.modality) == len(self.channels):
+            return tuple((modality,) for modality in self.modality)
+        return (self.modality,) * len(self.channels)
+
     def to_dict(self) -> dict:
-        return {"format": FORMAT, **_without_none(asdict(self))}
+        entries = _without_none(asdict(self))
+        if self.channels == ONE_IMAGE:
+            del entries["channels"]
+        return {"format": FORMAT, **entries}
 
     @staticmethod
     def from_dict(data: dict) -> Specification:
@@ -330,7 +362,7 @@ def _network_data_format(spec: Specification) -> dict:
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
-        "channel_def": {str(n): "image" for n in range(spec.network.in_channels)},
+        "channel_def": {str(n): name for n, name in enumerate(spec.channels)},
     }
     classes = {"0": "background"} | {str(n): label.name for n, label in enumerate(spec.labels, start=1)}
     prediction = image | {
@@ -379,6 +411,12 @@ def _label(data: dict) -> Label:
     return Label(data["value"], data["name"], _list(data["color"]), Terminology(**codes))
 
 
+def _intensity(data: dict | list) -> Intensity | tuple[Intensity, ...]:
+    if isinstance(data, list):
+        return tuple(_parsed("intensity", rule, Intensity) for rule in data)
+    return _parsed("intensity", data, Intensity)
+
+
 def _list(value) -> tuple:
     if isinstance(value, str):
         raise TypeError(f"'{value}' is text, not a list")
@@ -391,7 +429,7 @@ def _as_it_is(value):
 
 _PARSERS = {
     "network": lambda data: _parsed("network", data, Network),
-    "intensity": lambda data: _parsed("intensity", data, Intensity),
+    "intensity": _intensity,
     "inference": lambda data: _parsed("inference", data, Inference),
     "coarse": lambda data: data and _parsed("coarse", data, Coarse),
     "labels": lambda data: tuple(_label(label) for label in data),
@@ -399,6 +437,7 @@ _PARSERS = {
     "spacing_mm": _list,
     "patch": _list,
     "prompts": _list,
+    "channels": _list,
 }
 
 
@@ -408,6 +447,18 @@ def _without_none(value):
     if isinstance(value, (list, tuple)):
         return [_without_none(item) for item in value]
     return value
+
+
+def _check_channels(spec: Specification) -> None:
+    count, names = spec.network.in_channels, spec.channels
+    if len(names) != count:
+        raise ModelError(f"The model names {len(names)} channels for a network that takes {count} images.", _REMEDY)
+    if len(set(names)) != count or not all(isinstance(name, str) and name for name in names):
+        raise ModelError(f"The channels {list(names)} of the model are not {count} different names.", _REMEDY)
+    if len(spec.intensities) != count:
+        raise ModelError(f"The model has {len(spec.intensities)} intensity rules for {count} images.", _REMEDY)
+    if count > 1 and len(spec.modality) not in (0, 1, count):
+        raise ModelError(f"The model has {len(spec.modality)} modalities for {count} images.", _REMEDY)
 
 
 def _check_orientation(orientation: str) -> None:

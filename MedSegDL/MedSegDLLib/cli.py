@@ -6,10 +6,14 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from . import __version__
 from .errors import InputError, MedSegError, ModelError
+
+COMMANDS = "medsegdl.commands"
+"""Entry points of other packages: a function that adds its commands to the sub-commands of a parser."""
 
 EXIT_SOME_FAILED, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -33,6 +37,11 @@ results, in the output folder:
   CASE/volumes.csv                volume of each structure in ml, with its code
   CASE/case.json                  how the result came about: model, device, seconds a step
   CASE.error.txt                  details of a failure, to send with a report
+
+models that take several images at once (channels; 'medseg models' names them):
+  DICOM         the series of one study, matched by modality, or by the channel's name in the series description
+  image files   CASE_0000, CASE_0001 as nnU-Net numbers them; CASE_NAME with the channel's name; or CASE/NAME
+  --channel     where that does not tell them apart: a pattern for the series description or the file name
 
 The same command, started again, goes on where it was interrupted: what is done is not done again unless the model,
 the options or the images changed.
@@ -84,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     networks.set_defaults(run=_networks)
     info = commands.add_parser("info", help="show devices, versions and the folders of models")
     info.set_defaults(run=_info)
+    for installed in entry_points(group=COMMANDS):  # MedSegTrain's, which this package does not know
+        installed.load()(commands)
     return parser
 
 
@@ -106,6 +117,12 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("f32", "bf16"), help="of the network on a CPU (default: the model's)")
     parser.add_argument(
         "--any-modality", action="store_true", help="also take DICOM series of a modality that the model is not for"
+    )
+    channel_help = (
+        "which image is a model's channel, where its name does not say; once for each channel, such as 'T1=*mprage*'"
+    )
+    parser.add_argument(
+        "--channel", type=_channel, metavar="NAME=PATTERN", action="append", default=[], help=channel_help
     )
     parser.add_argument(
         "--list", type=Path, metavar="FILE", help="text file with further image files, one a line, taken as they are"
@@ -143,6 +160,13 @@ def _share(text: str) -> float:
     return number
 
 
+def _channel(text: str) -> tuple[str, str]:
+    name, equals, pattern = text.partition("=")
+    if not (name and equals and pattern):
+        raise argparse.ArgumentTypeError("must be NAME=PATTERN")
+    return name, pattern
+
+
 def _segment(options: argparse.Namespace) -> int:
     from .scene.standalone import complete_slicer
 
@@ -170,7 +194,8 @@ def _segment_all(options: argparse.Namespace, report, is_pausing: Callable[[], b
     names = ("overlap", "mirror", "precision", "threads")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     with Segmenter() as segmenter:
-        batch = Batch(bundle, options.output, segmenter, options.device, chosen, options.any_modality)
+        patterns = dict(options.channel)
+        batch = Batch(bundle, options.output, segmenter, options.device, chosen, options.any_modality, patterns)
         return _run(batch, options.input, _listed(options), report, is_pausing)
 
 
@@ -352,13 +377,21 @@ def _model_row(bundle) -> tuple[str, ...]:
     dice = spec.results.get("mean_dice")
     return (
         bundle.name,
-        "/".join(spec.modality),
+        _modalities(spec),
         _shortened(", ".join(label.name for label in spec.labels)),
         " x ".join(f"{value:g}" for value in spec.spacing_mm) + " mm",
         f"{bundle.size_bytes / 1e6:.1f} MB",
         f"{dice:.3f} ({spec.results['cases']} cases)" if dice else "not measured",
         spec.licence,
     )
+
+
+def _modalities(spec) -> str:
+    """Those that the image may have; of a model that takes several images, each with its name."""
+    if len(spec.channels) == 1:
+        return "/".join(spec.modality)
+    named = zip(spec.channels, spec.channel_modalities)
+    return " + ".join("/".join(dict.fromkeys((channel, *modalities))) for channel, modalities in named)
 
 
 def _shortened(text: str, length: int = 60) -> str:

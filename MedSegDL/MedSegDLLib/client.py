@@ -5,9 +5,9 @@
         worker.set_image(volume)
         result = worker.segment(on_progress=print)
 
-`load`, `set_image`, `segment`, `prompt`, `hello` and `restart` block; each has a `begin_...` that does not, for a GUI:
-it returns a `Request`, and `poll` or `feed` calls its `on_done` when the time has come. Requests are answered in order,
-so a GUI may send all three at once and only listen to the last. Everything is called on one thread.
+`load`, `set_image`, `segment`, `warm`, `prompt`, `hello` and `restart` block; each has a `begin_...` that does not, for
+a GUI: it returns a `Request`, and `poll` or `feed` calls its `on_done` when the time has come. Requests are answered in
+order, so a GUI may send all three at once and only listen to the last. Everything is called on one thread.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from . import protocol
 from .connection import Connection, Request
 from .errors import CancelledError, WorkerError
 from .prompts import Prompts
-from .volume import Grid, Volume
+from .volume import Grid, Volume, as_volumes
 from .worker_process import SubprocessTransport, Transport, find_python, worker_command, worker_environment
 
 START_TIMEOUT_SECONDS = 60.0
@@ -34,6 +34,7 @@ START_TIMEOUT_SECONDS = 60.0
 Region = tuple[slice, slice, slice]
 OnProgress = Callable[[int, int, str], None]
 OnDone = Callable[[Request], None]
+Islands = Literal["all", "clicked"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Worker:
         self._file_count = 0
         self._model: Request | None = None
         self._image: Request | None = None
-        self._image_array: weakref.ref[np.ndarray] | None = None
+        self._image_arrays: tuple[weakref.ref[np.ndarray], ...] = ()
 
     def __enter__(self) -> Worker:
         return self
@@ -125,25 +126,36 @@ class Worker:
         """
         return self.wait(self.begin_load(model_folder, device, **options))
 
-    def set_image(self, volume: Volume) -> None:
-        """Make a volume the current image; see `begin_image`."""
-        self.wait(self.begin_image(volume))
+    def set_image(self, volumes: Volume | Sequence[Volume]) -> None:
+        """Make a volume the current image, or several for a model of several channels; see `begin_image`."""
+        self.wait(self.begin_image(volumes))
 
     def segment(
         self,
         region: Region | None = None,
         on_progress: OnProgress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        keep_largest: bool | None = None,
     ) -> SegmentResult:
-        """Segment the current image, or a region (slices for k, j, i) of it, with the model.
+        """Segment the current image, or a region (slices for k, j, i) of it, with the model; see `begin_segment`.
 
         Raises:
             MedSegError: what the engine met; CancelledError soon after `cancelled` returned True.
         """
-        return self.wait(self.begin_segment(region, on_progress), cancelled=cancelled)
+        request = self.begin_segment(region, on_progress, keep_largest=keep_largest)
+        return self.wait(request, cancelled=cancelled)
+
+    def warm(self, model: str | Path | None = None) -> None:
+        """Let the prompter look at the current image before anybody clicks; see `begin_warm`."""
+        self.wait(self.begin_warm(model))
 
     def prompt(
-        self, prompts: Prompts, model: str | Path | None = None, cancelled: Callable[[], bool] | None = None
+        self,
+        prompts: Prompts,
+        model: str | Path | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        smoothing_mm: float = 0.0,
+        islands: Islands = "all",
     ) -> PromptedMask:
         """The structure of the current image that the prompts mean; see `begin_prompt`.
 
@@ -151,7 +163,8 @@ class Worker:
             InputError: no prompt says what belongs to the structure, or one lies outside the image.
             MedSegError: what else the engine met; CancelledError soon after `cancelled` returned True.
         """
-        return self.wait(self.begin_prompt(prompts, model), cancelled=cancelled)
+        request = self.begin_prompt(prompts, model, smoothing_mm=smoothing_mm, islands=islands)
+        return self.wait(request, cancelled=cancelled)
 
     def restart(self) -> None:
         """Start a new process that has the same model and image."""
@@ -198,30 +211,47 @@ class Worker:
         self._model = self._begin("load", params, on_done=on_done)
         return self._model
 
-    def begin_image(self, volume: Volume) -> Request:
+    def begin_image(self, volumes: Volume | Sequence[Volume]) -> Request:
         """Send a volume, unless it is the current image already: the same array object in the same place.
 
         An array that was changed in place is told apart only by a new object, such as a copy or a view.
 
+        Args:
+            volumes: several for a model of several channels, in their order; labels lie on the grid of the first,
+                and prompts are about the first.
+
         Raises:
             OutputError: the private folder's disk is full.
         """
-        place = {"ijk_to_ras": volume.ijk_to_ras.tolist(), "modality": volume.modality, "name": volume.name}
-        if not self._is_current(volume.array, place):
-            path = self._new_file("image")
-            protocol.save_array(path, volume.array)
-            self._send_image({"array": str(path), **place})
-            self._image_array = weakref.ref(volume.array)
+        volumes = as_volumes(volumes)
+        if not self._is_current(volumes):
+            images = [{"array": self._saved(volume.array), **_place(volume)} for volume in volumes]
+            self._send_image({"images": images})
+            self._image_arrays = tuple(weakref.ref(volume.array) for volume in volumes)
         return self._image
 
     def begin_segment(
-        self, region: Region | None = None, on_progress: OnProgress | None = None, on_done: OnDone | None = None
+        self,
+        region: Region | None = None,
+        on_progress: OnProgress | None = None,
+        on_done: OnDone | None = None,
+        keep_largest: bool | None = None,
     ) -> Request:
+        """Ask for the labels of the current image; the request's result is a `SegmentResult`.
+
+        Args:
+            region: slices for k, j, i; outside it everything is background.
+            keep_largest: whether only the largest connected piece of each structure stays; None: as the model says.
+        """
         output = self._new_file("labels")
         image = self._image
         return self._begin(
             "segment",
-            {"region": region and [[part.start, part.stop] for part in region], "output": str(output)},
+            {
+                "region": region and [[part.start, part.stop] for part in region],
+                "output": str(output),
+                "keep_largest": keep_largest,
+            },
             interpret=lambda reply: _read_result(image.params, reply),
             on_progress=on_progress,
             on_done=on_done,
@@ -229,12 +259,33 @@ class Worker:
             clean_up=lambda: _remove(output),
         )
 
-    def begin_prompt(self, prompts: Prompts, model: str | Path | None = None, on_done: OnDone | None = None) -> Request:
+    def begin_warm(self, model: str | Path | None = None, on_done: OnDone | None = None) -> Request:
+        """Have the prompter look at the current image, so that the first prompt costs no more than the next ones.
+
+        A prompt may be sent right away: it is answered after this, and needs what this computes.
+
+        Args:
+            model: see `begin_prompt`.
+        """
+        image = self._image
+        builds_on = (image,) if image else ()
+        return self._begin("warm", {"model": _model_folder(model)}, on_done=on_done, builds_on=builds_on)
+
+    def begin_prompt(
+        self,
+        prompts: Prompts,
+        model: str | Path | None = None,
+        on_done: OnDone | None = None,
+        smoothing_mm: float = 0.0,
+        islands: Islands = "all",
+    ) -> Request:
         """Ask for the structure that the prompts mean; the request's result is a `PromptedMask`.
 
         Args:
             prompts: all of them, as each answer starts afresh.
             model: folder of a prompting model; None for the prompter that needs no training, which needs no `load`.
+            smoothing_mm: standard deviation of the Gaussian that smooths the outline; every prompt is still honoured.
+            islands: "clicked" keeps only the connected pieces that hold a prompt which includes.
         """
         output = self._new_file("mask")
         image = self._image
@@ -243,7 +294,9 @@ class Worker:
             {
                 "prompts": prompts.to_dict(),
                 "output": str(output),
-                "model": str(Path(model).absolute()) if model else "",
+                "model": _model_folder(model),
+                "smoothing_mm": smoothing_mm,
+                "islands": islands,
             },
             interpret=lambda reply: _read_mask(image.params, reply),
             on_done=on_done,
@@ -287,13 +340,22 @@ class Worker:
             self._connection.abort(greeting.error)
 
     def _send_image(self, params: dict) -> None:
-        former = self._image
-        self._image = self._begin("image", params, clean_up=lambda: former and _remove(Path(former.params["array"])))
+        former = self._image.params["images"] if self._image else []
+        self._image = self._begin("image", params, clean_up=lambda: _remove(*(Path(one["array"]) for one in former)))
 
-    def _is_current(self, array: np.ndarray, place: dict) -> bool:
-        if self._image is None or self._image.error or self._image_array() is not array:
+    def _is_current(self, volumes: tuple[Volume, ...]) -> bool:
+        if self._image is None or self._image.error or len(volumes) != len(self._image_arrays):
             return False
-        return place.items() <= self._image.params.items()
+        known = zip(self._image_arrays, self._image.params["images"])
+        return all(
+            array() is volume.array and _place(volume).items() <= image.items()
+            for volume, (array, image) in zip(volumes, known)
+        )
+
+    def _saved(self, array: np.ndarray) -> str:
+        path = self._new_file("image")
+        protocol.save_array(path, array)
+        return str(path)
 
     def _new_file(self, stem: str) -> Path:
         self._file_count += 1
@@ -309,13 +371,23 @@ def _checked_greeting(reply: dict) -> dict:
     return reply
 
 
-def _read_result(image: dict, reply: dict) -> SegmentResult:
+def _place(volume: Volume) -> dict:
+    return {"ijk_to_ras": volume.ijk_to_ras.tolist(), "modality": volume.modality, "name": volume.name}
+
+
+def _model_folder(model: str | Path | None) -> str:
+    return str(Path(model).absolute()) if model else ""
+
+
+def _read_result(params: dict, reply: dict) -> SegmentResult:
+    image = params["images"][0]
     report = {key: value for key, value in reply.items() if key != "labels"}
     array = np.array(protocol.map_array(Path(reply["labels"])))
     return SegmentResult(Volume(array, np.array(image["ijk_to_ras"]), image["modality"], image["name"]), report)
 
 
-def _read_mask(image: dict, reply: dict) -> PromptedMask:
+def _read_mask(params: dict, reply: dict) -> PromptedMask:
+    image = params["images"][0]
     array = np.array(protocol.map_array(Path(reply["labels"])))
     region = tuple(slice(start, start + size) for start, size in zip(reply["start"], array.shape))
     grid = Grid(array.shape, np.array(image["ijk_to_ras"])).cropped(region)
@@ -326,7 +398,7 @@ def _succeeded(request: Request | None) -> bool:
     return request is not None and request.done and request.error is None
 
 
-def _remove(path: Path) -> None:
-    for file in (path, protocol.partial_path(path)):
+def _remove(*paths: Path) -> None:
+    for file in (*paths, *map(protocol.partial_path, paths)):
         with contextlib.suppress(OSError):  # Windows keeps a file that the worker maps; `close` removes the folder
             file.unlink()

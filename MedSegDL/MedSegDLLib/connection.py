@@ -22,11 +22,18 @@ _LOG_TAIL_BYTES = 4000
 
 
 class Progress(NamedTuple):
-    """How far a request has come, counted in windows or whatever its steps are."""
+    """How far a request has come, counted in windows or whatever its steps are.
+
+    Args:
+        memory_bytes: what the worker occupies of the memory of the device it runs on; 0 where it did not say.
+        device_bytes: all the memory of that device.
+    """
 
     done: int
     total: int
     message: str
+    memory_bytes: int = 0
+    device_bytes: int = 0
 
     @property
     def fraction(self) -> float:
@@ -69,7 +76,7 @@ class Request:
     def advance(self, progress: Progress) -> None:
         self.progress = progress
         if self.on_progress and not self.done:
-            self.on_progress(*progress)
+            self.on_progress(progress.done, progress.total, progress.message)
 
     def settle(self, outcome: dict | MedSegError) -> None:
         """Take the worker's last word; of a request that was given up meanwhile only its files are left."""
@@ -215,7 +222,7 @@ class Connection:
             params = message["params"]
             request = self._pending.get(params["id"])
             if request:
-                request.advance(Progress(params["done"], params["total"], params["message"]))
+                request.advance(Progress(**{name: params[name] for name in Progress._fields if name in params}))
         else:
             request = self._pending.pop(message.get("id"), None)
             if request:

@@ -16,7 +16,7 @@ from .errors import MedSegError, OutputError, WorkerError
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 
 PARSE_ERROR = -32700
 UNKNOWN_METHOD = -32601

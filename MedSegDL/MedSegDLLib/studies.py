@@ -30,6 +30,7 @@ class Candidate:
         load: reads the volume; raises InputError for a damaged one.
         key: what identifies it for good: the series' UID, or the path within the searched folder.
         series: for a DICOM SEG that refers to it; None for an image file.
+        others: for a model of several channels, what its further ones see; see `channels`.
     """
 
     name: str
@@ -38,6 +39,20 @@ class Candidate:
     load: Callable[[], Volume]
     key: str
     series: Series | None = None
+    others: tuple[Candidate, ...] = ()
+
+    @property
+    def images(self) -> tuple[Candidate, ...]:
+        """One for each channel of the model."""
+        return (self, *self.others)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read."""
+        return tuple(path for one in self.images for path in (one.series.files if one.series else (one.source,)))
+
+    def load_images(self) -> tuple[Volume, ...]:
+        return tuple(image.load() for image in self.images)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ DICOM and ITK speak LPS, and `LPS_TO_RAS` is the only place where the two meet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -244,3 +245,8 @@ class Volume:
                 f"The volume is empty: every voxel has the value {low:g}.",
                 "Load the image again, or choose another one.",
             )
+
+
+def as_volumes(given: Volume | Sequence[Volume]) -> tuple[Volume, ...]:
+    """One image, or the images of one patient, as a tuple of them."""
+    return (given,) if isinstance(given, Volume) else tuple(given)

@@ -16,7 +16,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from MedSegDLLib.bundle import GRAPH, WEIGHTS, Bundle, Inference, Intensity, Network, Specification, write_metadata
+from MedSegDLLib.bundle import (
+    GRAPH,
+    ONE_IMAGE,
+    WEIGHTS,
+    Bundle,
+    Inference,
+    Intensity,
+    Network,
+    Specification,
+    write_metadata,
+)
 from MedSegDLLib.engine import torch_runtime
 from MedSegDLLib.labels import Code, Label, Terminology
 from MedSegDLLib.networks import create
@@ -45,9 +55,9 @@ def labels(*values: int) -> tuple[Label, ...]:
 
 def specification(values: tuple[int, ...] = (1, 2), **changes) -> Specification:
     """A description of a network for one structure a value; `changes` replace its entries."""
-    classes = len(values) + 1
+    channels, classes = changes.get("channels", ONE_IMAGE), len(values) + 1
     spec = Specification(
-        network=Network("nnunet", 3, 1, classes, "decoder.heads.0.weight", {"features": [2, 4]}),
+        network=Network("nnunet", 3, len(channels), classes, "decoder.heads.0.weight", {"features": [2, 4]}),
         modality=("CT",),
         orientation="RAS",
         spacing_mm=(1.0, 1.0, 1.0),
@@ -56,6 +66,7 @@ def specification(values: tuple[int, ...] = (1, 2), **changes) -> Specification:
         labels=labels(*values),
         licence="Apache-2.0",
         inference=Inference(),
+        channels=channels,
     )
     return replace(spec, **changes)
 
@@ -68,17 +79,27 @@ def unet_bundle(folder: Path, spec: Specification, seed: int = 0, graph: bool = 
     return _bundle(folder, spec, module, graph)
 
 
-def threshold_bundle(folder: Path, thresholds: tuple[float, ...] = (100.0, 300.0), graph: bool = True, **changes):
+def threshold_bundle(
+    folder: Path,
+    thresholds: tuple[float, ...] = (100.0, 300.0),
+    graph: bool = True,
+    weights: tuple[float, ...] = (1.0,),
+    **changes,
+) -> Bundle:
     """A bundle whose classes are the number of `thresholds` (ascending) below the grey value.
 
-    Its labels have the values 1, 2, ... unless `changes` say otherwise. In torch it runs where `thresholds_in_torch` is
-    in force, since its network is not one of the registry.
+    With several `weights` it takes as many images, and adds up their grey values with these weights. Its labels have
+    the values 1, 2, ... unless `changes` say otherwise. In torch it runs where `thresholds_in_torch` is in force, since
+    its network is not one of the registry.
     """
+    if len(weights) > 1:
+        changes.setdefault("channels", ("CT", "PT", "MR")[: len(weights)])
     spec = specification(tuple(range(1, len(thresholds) + 1)), **changes)
     spec = replace(spec, network=replace(spec.network, head="conv.weight", arguments={}))
-    module = Threshold(spec.network.spatial_dims, 1, len(thresholds) + 1)
+    module = Threshold(spec.network.spatial_dims, len(weights), len(thresholds) + 1)
     for n in range(1, len(thresholds) + 1):
-        nn.init.constant_(module.conv.weight[n], n)
+        for channel, weight in enumerate(weights):
+            nn.init.constant_(module.conv.weight[n, channel], n * weight)
         nn.init.constant_(module.conv.bias[n : n + 1], -sum(thresholds[:n]))
     return _bundle(folder, spec, module, graph)
 

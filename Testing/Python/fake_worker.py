@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from MedSegDLLib.engine import worker
+from MedSegDLLib.engine.report import MemoryUse
 from MedSegDLLib.errors import CancelledError, ModelError
 
 WINDOWS = 5
@@ -26,9 +27,11 @@ class OutOfMemoryError(RuntimeError):
 class Report:
     def __init__(self, device):
         self._device = device
+        self.keep_largest = None
 
     def to_dict(self):
-        return {"seconds": {"network": 0.5}, "device": self._device, "peak_memory_bytes": 1000, "notes": ["Größe µ"]}
+        measured = {"seconds": {"network": 0.5}, "device": self._device, "peak_memory_bytes": 1000}
+        return {**measured, "notes": ["Größe µ"], "keep_largest": self.keep_largest}
 
 
 class ThresholdPredictor:
@@ -40,7 +43,11 @@ class ThresholdPredictor:
         self._behave = getattr(self, behaviour)
         self._seconds_per_window = seconds_per_window
 
-    def segment(self, volume, region=None, progress=None, cancelled=None):
+    def memory_use(self):
+        return MemoryUse(2000, 8000)
+
+    def segment(self, volumes, region=None, progress=None, cancelled=None, keep_largest=None):
+        volume, self.report.keep_largest = volumes[0], keep_largest
         for window in range(WINDOWS):
             if cancelled():
                 raise CancelledError("The run was stopped.")

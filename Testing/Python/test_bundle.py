@@ -27,10 +27,12 @@ from MedSegDLLib.bundle import (
     Inference,
     Intensity,
     Network,
+    Specification,
     safetensors_shapes,
     write_metadata,
 )
 from MedSegDLLib.errors import ModelError
+from MedSegDLLib.models import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,82 @@ def test_a_description_survives_writing(folder, changes):
     written = write_metadata(folder, DESCRIPTION, spec)
     assert written.spec == spec
     assert json.loads((folder / METADATA).read_text())["medseg"]["format"] == 1
+
+
+PAIR = {"channels": ("CT", "PT"), "modality": ("CT", "PT")}
+RULES = (Intensity("zscore"), Intensity("percentile", 1, 99))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Path:
+    """A model that takes two images."""
+    folder = tmp_path_factory.mktemp("models") / "pair"
+    unet_bundle(folder, specification(intensity=RULES, **PAIR), graph=False)
+    return folder
+
+
+def test_a_model_of_several_channels_survives_writing(pair):
+    bundle = Bundle.load(pair)
+    assert bundle.spec == specification(intensity=RULES, **PAIR)
+    assert bundle.spec.intensities == RULES
+    medseg = bundle.metadata["medseg"]
+    assert medseg["channels"] == ["CT", "PT"] and [rule["rule"] for rule in medseg["intensity"]] == [
+        "zscore",
+        "percentile",
+    ]
+    image = bundle.metadata["network_data_format"]["inputs"]["image"]
+    assert (image["num_channels"], image["channel_def"]) == (2, {"0": "CT", "1": "PT"})
+
+
+def test_one_rule_counts_for_every_channel():
+    spec = specification(channels=("T1", "T2", "FLAIR"), modality=("MR",))
+    assert spec.intensities == (spec.intensity,) * 3
+    assert spec.channel_modalities == (("MR",),) * 3
+
+
+@pytest.mark.parametrize(
+    ("channels", "modality", "expected"),
+    [
+        (("CT", "PT"), ("CT", "PT"), (("CT",), ("PT",))),
+        (("CT", "PT"), (), ((), ())),
+        (("image",), ("CT", "MR"), (("CT", "MR"),)),
+    ],
+)
+def test_the_modality_of_each_channel(channels, modality, expected):
+    assert specification(channels=channels, modality=modality).channel_modalities == expected
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SHIPPED.iterdir()))
+def test_a_shipped_description_is_rewritten_byte_for_byte(name, tmp_path):
+    folder = Path(shutil.copytree(SHIPPED / name, tmp_path / name))
+    before = (folder / METADATA).read_bytes()
+    bundle = Bundle.load(folder)
+    assert bundle.spec.channels == ("image",)
+    assert Specification.from_dict(bundle.spec.to_dict()) == bundle.spec
+    write_metadata(folder, bundle.metadata, bundle.spec)
+    assert (folder / METADATA).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m.pop("channels"), "names 1 channels for a network that takes 2 images"),
+        (lambda m: m.update(channels=["CT"]), "names 1 channels"),
+        (lambda m: m.update(channels=["CT", "CT"]), "not 2 different names"),
+        (lambda m: m.update(channels=["CT", ""]), "not 2 different names"),
+        (lambda m: m.update(channels="CT"), "misshapen"),
+        (lambda m: m["intensity"].pop(), "1 intensity rules for 2 images"),
+        (lambda m: m["intensity"][1].pop("low"), "'percentile' lacks low"),
+        (lambda m: m["intensity"][1].update(max=1), "'intensity' in metadata.json has an unknown entry 'max'"),
+        (lambda m: m.update(modality=["CT", "PT", "MR"]), "3 modalities for 2 images"),
+        (lambda m: m.update(inference={"air_below": -900}), "skips air"),
+    ],
+)
+def test_a_wrong_channel_gets_a_sentence(pair, tmp_path, change, words):
+    folder = Path(shutil.copytree(pair, tmp_path / "pair"))
+    edit(folder, lambda metadata: change(metadata["medseg"]))
+    with pytest.raises(ModelError, match=words):
+        Bundle.load(folder)
 
 
 def test_a_windows_path_finds_the_same_files(made, monkeypatch):

@@ -193,6 +193,54 @@ def _wait_for(condition) -> None:
         time.sleep(0.02)
 
 
+# Models of several channels
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    """A model of a CT and a PET."""
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path / "models"))
+    channels = {"channels": ("CT", "PET"), "modality": ("CT", "PT")}
+    return threshold_bundle(tmp_path / "models" / "pair", weights=(1.0, -1.0), **channels)
+
+
+def segment_pair(*arguments) -> int:
+    return main(["segment", *map(str, arguments), "--model", "pair", "--output", "out"])
+
+
+def test_the_images_of_a_case_are_found_by_their_names(capsys, pair):
+    write_image(Path("in/a_0000.nii"), grey_values(seed=1))
+    write_image(Path("in/a_0001.nii"), grey_values(seed=2))
+    assert segment_pair("in") == 0
+    expected = thresholded(grey_values(seed=1).astype(float) - grey_values(seed=2), 100, 300)
+    assert np.array_equal(read_labels(Path("out/a")), expected)
+    assert "1 to segment with test: a" in capsys.readouterr().out
+
+
+def test_a_missing_image_is_said_with_a_way_out(capsys, pair):
+    write_image(Path("in/a_0000.nii"))
+    assert segment_pair("in") == 2
+    assert "a: There is no image for the channel 'PET'. Name the file so that" in capsys.readouterr().err
+
+
+def test_patterns_say_which_image_is_which(capsys, pair):
+    write_image(Path("in/a/low dose.nii"), grey_values(seed=1))
+    write_image(Path("in/a/uptake.nii"), grey_values(seed=2))
+    assert segment_pair("in") == 2
+    assert segment_pair("in", "--channel", "CT=low*", "--channel", "PET=Up*") == 0
+    assert names_in(Path("out")) == {"a", "results.csv"}
+    assert segment_pair("in", "--channel", "MR=*") == 2
+    assert "The model has no channel 'MR'. It has CT, PET." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        segment_pair("in", "--channel", "CT")
+    assert "must be NAME=PATTERN" in capsys.readouterr().err
+
+
+def test_the_images_of_a_model_are_listed(capsys, pair):
+    assert main(["models"]) == 0
+    assert "CT + PET/PT" in capsys.readouterr().out
+
+
 # models, info
 
 

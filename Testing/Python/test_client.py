@@ -83,6 +83,7 @@ def test_one_case_from_hello_to_labels(worker, volume, tmp_path):
         "seconds": {"network": 0.5},
         "device": "cuda:0",
         "peak_memory_bytes": 1000,
+        "keep_largest": None,
         "notes": ["Größe µ"],
     }
 
@@ -127,6 +128,43 @@ def test_the_same_array_is_sent_once(worker, volume, tmp_path):
     second = worker.begin_image(volume)
     moved = Volume(volume.array, np.eye(4), "CT", volume.name)
     assert worker.begin_image(moved) is not second
+
+
+def test_several_images_are_sent_together_and_once(worker, volume, tmp_path):
+    other = Volume(-volume.array, np.eye(4), "PT", "pet")
+    first = worker.begin_image([volume, other])
+    assert worker.begin_image((volume, Volume(other.array, np.eye(4), "PT", "pet"))) is first
+    for different in (volume, [other, volume], [volume, volume], [volume, other, other]):
+        assert worker.begin_image(different) is not first
+    worker.load(tmp_path)
+    worker.set_image([other, volume])
+    assert np.array_equal(worker.segment().labels.array, other.array > 0)  # the fake looks at the first
+    assert worker.segment().labels.name == "pet"
+    assert len(list(worker.folder.glob("image*"))) == 2
+
+
+def test_an_image_alone_or_in_a_list_is_the_same(worker, volume):
+    assert worker.begin_image([volume]) is worker.begin_image(volume)
+
+
+def test_several_images_survive_a_restart(worker, volume, tmp_path):
+    prepare(worker, [volume, volume.with_array(-volume.array)], tmp_path)
+    worker.restart()
+    assert np.array_equal(worker.segment().labels.array, volume.array > 0)
+
+
+def test_progress_tells_of_the_memory(worker, volume, tmp_path):
+    prepare(worker, volume, tmp_path)
+    request = worker.begin_segment()
+    worker.wait(request)
+    assert request.progress == (4, 5, "window 4", 2000, 8000)
+    assert (request.progress.memory_bytes, request.progress.device_bytes) == (2000, 8000)
+
+
+@pytest.mark.parametrize("keep", [True, False, None])
+def test_whether_to_keep_the_largest_piece_reaches_the_predictor(worker, volume, tmp_path, keep):
+    prepare(worker, volume, tmp_path)
+    assert worker.segment(keep_largest=keep).report["keep_largest"] is keep
 
 
 def test_nothing_blocks_a_gui(worker, volume, tmp_path):
@@ -412,11 +450,12 @@ def test_inside_slicer_it_is_slicers_python(monkeypatch, executable):
 
 @pytest.mark.parametrize(("python", "keeps"), [("/opt/Slicer/PythonSlicer", True), ("/home/me/bin/python", False)])
 def test_another_python_gets_nothing_of_slicers(monkeypatch, python, keeps):
-    for name in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH"):
+    others = ("PYTHONHOME", "PYTHONNOUSERSITE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "ITK_AUTOLOAD_PATH")
+    for name in ("PYTHONPATH", *others):
         monkeypatch.setenv(name, "/opt/Slicer/lib")
     environment = worker_environment(python)
     package_parent = str(Path(worker_process.__file__).parents[1])
     assert environment["PYTHONPATH"].split(os.pathsep) == [package_parent] + ["/opt/Slicer/lib"] * keeps
-    assert ("PYTHONHOME" in environment, "LD_LIBRARY_PATH" in environment) == (keeps, keeps)
+    assert [name for name in others if name in environment] == list(others) * keeps
     assert environment["PYTHONUTF8"] == "1"
     assert worker_command(python)[0] == python

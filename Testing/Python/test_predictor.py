@@ -75,7 +75,7 @@ def test_labels_lie_on_the_volumes_own_grid(name, predictor):
     result = predictor.segment(volume)
     assert result.grid.agrees_with(volume.grid, 1e-9)
     turned = result.reoriented("RAS")
-    logits_of = prepare(volume, predictor.bundle.spec).array[None]
+    logits_of = prepare(volume, predictor.bundle.spec).array
     expected = thresholded(interpolated(logits_of, turned.array.shape)[0], 100, 300)
     assert np.mean(turned.array != expected) < 1e-4
     assert len(np.unique(expected)) == 3
@@ -137,10 +137,12 @@ def test_outside_a_region_there_is_nothing(predictor):
 
 def test_the_network_sees_what_surrounds_a_region(predictor, monkeypatch):
     seen = []
-    monkeypatch.setattr(predictor_module, "prepare", lambda volume, spec: seen.append(volume) or prepare(volume, spec))
+    monkeypatch.setattr(
+        predictor_module, "prepare", lambda volumes, spec: seen.append(volumes) or prepare(volumes, spec)
+    )
     volume = Volume(blobs(), np.diag([1.0, 1.0, 2.0, 1.0]))
     predictor.segment(volume, REGION)
-    (part,) = seen
+    ((part,),) = seen
     assert part.array.shape == (8, 12, 7)  # 2 mm on each side, as far as the volume reaches
     assert np.array_equal(part.array, volume.array[2:10, 0:12, 0:7])
     assert np.allclose(part.grid.origin_mm, (0, 0, 4))
@@ -287,16 +289,12 @@ def test_an_unknown_device(bundle):
         Predictor(bundle, "tpu")
 
 
-def test_a_damaged_model_and_one_for_several_images(tmp_path):
+def test_a_damaged_model(tmp_path):
     bundle = threshold_bundle(tmp_path / "m")
     path = bundle.folder / "models" / "model.bin"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelError, match="'test' is damaged: models/model.bin has a wrong checksum"):
         Predictor(bundle, "cpu")
-    network = replace(specification().network, in_channels=2)
-    several = unet_bundle(tmp_path / "several", specification(network=network), graph=False)
-    with pytest.raises(ModelError, match="'test' takes 2 images at once"):
-        Predictor(several, "cpu")
 
 
 @pytest.mark.parametrize("matrix", [np.eye(4), np.diag([1.0, 1.2, 3.0, 1.0])])
@@ -306,7 +304,7 @@ def test_a_network_for_slices_goes_through_a_volume(tmp_path, matrix):
     volume = Volume(blobs((5, 12, 14)), matrix)
     predictor = Predictor(bundle, "cpu", mirror=True)
     result = predictor.segment(volume).array
-    prepared = prepare(volume, bundle.spec).array
+    (prepared,) = prepare(volume, bundle.spec).array
     assert predictor.report.windows == len(prepared) * len(range(0, prepared.shape[1] - 3, 3)) * 3
     expected = thresholded(interpolated(prepared[None], volume.array.shape)[0], 100, 300)
     assert np.mean(result != expected) < 1e-3
@@ -366,7 +364,7 @@ def test_a_voxel_of_just_the_level_of_air_is_air():
         spec = specification(intensity=intensity, inference=Inference(air_below=float(air)))
         prepared = prepare(Volume(np.array([[[air, air + 1]]])), spec).array
         level = predictor_module._air_level(spec)
-        assert (prepared > level).tolist() == [[[False, bool(air + 1 > -1000)]]]
+        assert (prepared > level).tolist() == [[[[False, bool(air + 1 > -1000)]]]]
 
 
 def test_only_the_largest_piece_is_kept_where_the_model_says_so(tmp_path):
@@ -376,6 +374,24 @@ def test_only_the_largest_piece_is_kept_where_the_model_says_so(tmp_path):
     image[8:10, 8:10, 8:10] = 200
     result = Predictor(bundle, "cpu").segment(Volume(image)).array
     assert (result[1:4, 1:4, 1:4] == 1).all() and np.count_nonzero(result) == 27
+
+
+def test_a_run_may_keep_all_pieces_or_the_largest_whatever_the_model_says(tmp_path):
+    image = np.zeros((12, 12, 12), np.float32)
+    image[1:4, 1:4, 1:4] = image[8:10, 8:10, 8:10] = 200
+    for largest_only in (True, False):
+        inference = Inference(largest_only=largest_only)
+        predictor = Predictor(threshold_bundle(tmp_path / str(largest_only), inference=inference), "cpu")
+        found = [predictor.segment(Volume(image), keep_largest=keep).array for keep in (True, False, None)]
+        assert [np.count_nonzero(array) for array in found] == [27, 35, 27 if largest_only else 35]
+
+
+def test_the_memory_in_use_is_that_of_this_process(predictor):
+    before = predictor.memory_use()
+    held = np.ones(40_000_000, np.uint8)
+    after = predictor.memory_use()
+    assert 0.9 * held.nbytes < after.used_bytes - before.used_bytes < 3 * held.nbytes
+    assert after.used_bytes < after.total_bytes == before.total_bytes == predictor_module.choose("cpu").memory_bytes
 
 
 def test_the_report_has_every_step(bundle):

@@ -133,6 +133,32 @@ def test_an_include_click_adds_a_part_and_keeps_the_rest(dumbbell):
     assert dice(found, masks[0] | masks[1]) > 0.85
 
 
+def test_a_click_far_from_a_small_structure_finds_another_part_and_does_not_leak():
+    """Two small balls at either end: the distance between them says nothing of their size."""
+    grid = placed(np.zeros((24, 40, 160))).grid
+    left, right = (12, 20, 12), (12, 20, 147)
+    masks = [distance_mm(grid, centre) < 8 for centre in (left, right)]
+    volume = placed(noisy(masks[0] | masks[1]))
+    first = segment(volume, click(volume, left))
+    both = segment(volume, click(volume, left), click(volume, right))
+    assert dice(both, masks[0] | masks[1]) > 0.8 and (both & first).sum() == first.sum()
+
+
+def test_a_far_click_keeps_to_what_was_excluded():
+    grid = placed(np.zeros((24, 40, 160))).grid
+    left, right, out = (12, 20, 12), (12, 20, 147), (12, 20, 144)
+    volume = placed(noisy(distance_mm(grid, left) < 8) + noisy(distance_mm(grid, right) < 8))
+    found = segment(volume, click(volume, left), click(volume, out, include=False), click(volume, right))
+    assert found[left] and found[right] and not found[out]
+
+
+def test_an_include_click_where_all_was_taken_away_is_a_first_click(ball):
+    volume, centre, mask = ball
+    taken_away = [click(volume, centre), click(volume, centre, include=False)]
+    assert not segment(volume, *taken_away)[centre]
+    assert np.array_equal(segment(volume, *taken_away, click(volume, centre)), segment(volume, click(volume, centre)))
+
+
 def test_an_exclude_click_cuts():
     rod = np.zeros((24, 40, 80), bool)
     rod[9:15, 14:26, 10:70] = True

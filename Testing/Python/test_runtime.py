@@ -42,7 +42,11 @@ def flat(tmp_path_factory):
 
 
 def window_of(bundle, seed=0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=bundle.spec.patch_kji).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .normal(size=(bundle.spec.network.in_channels, *bundle.spec.patch_kji))
+        .astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("name", ["solid", "flat"])
@@ -187,7 +191,7 @@ def test_half_precision_weights_are_read(tmp_path):
 
 def test_an_update_with_the_times_of_the_old_files_is_not_answered_from_the_cache(tmp_path, cache):
     """As unpacking an archive leaves them."""
-    window = np.full((8, 8, 8), 2.0, np.float32)
+    window = np.full((1, 8, 8, 8), 2.0, np.float32)
     old, new = (threshold_bundle(tmp_path / name, thresholds=(t,)) for name, t in (("old", 1.0), ("new", 3.0)))
     assert OpenVinoRuntime(old, "f32")(window).argmax(axis=0).all()
     for suffix in (".xml", ".bin"):

@@ -66,6 +66,31 @@ def test_segments_lie_where_the_image_does(segmenter, bundle, scene):
     assert segmenter.report["model"] == "test" and segmenter.report["windows"] > 0
 
 
+def test_several_nodes_for_several_channels(segmenter, scene, tmp_path):
+    """The second one lies elsewhere on its own, and in its place by the transform that registers it."""
+    bundle = threshold_bundle(tmp_path / "m", weights=(1.0, -1.0))
+    first, second = add_volume(scene), add_volume(scene, grey_values(seed=1), np.linalg.inv(MOVED) @ OBLIQUE)
+    add_transform(scene, second, MOVED)
+    segmentation = segmenter.segment([first, second], bundle)
+    expected = thresholded(grey_values().astype(float) - grey_values(seed=1), 100, 300)
+    for value, segment in enumerate(SEGMENTS, start=1):
+        found = segment_mask(segmentation, segment, expected.shape)
+        assert np.mean(found != (expected == value)) < 1e-3 and found.any()
+    assert segmentation.GetTransformNodeID() is None and segmentation.GetName() == "Größe segmentation"
+    with pytest.raises(InputError, match="takes 2 images at once"):
+        segmenter.segment(first, bundle)
+    second.GetScene().RemoveNode(second)
+    with pytest.raises(InputError, match="is in no scene"):
+        segmenter.segment([first, second], bundle)
+
+
+def test_a_run_may_keep_the_largest_pieces(segmenter, bundle):
+    array = np.zeros((10, 12, 14), np.int16)
+    array[2:5, 2:5, 2:5] = array[8, 9, 10] = 200
+    found = [segmenter.label(Volume(array), bundle, keep_largest=keep).labels.array.sum() for keep in (True, None)]
+    assert found == [27, 28]
+
+
 def test_a_second_run_writes_into_the_same_segmentation(segmenter, bundle, scene):
     node = add_volume(scene)
     segmentation = segmenter.segment(node, bundle)

@@ -16,7 +16,7 @@ every_size = pytest.mark.parametrize(("size", "window"), SIZES)
 
 
 class Numbers:
-    """A runtime in numpy; its network, given as a function, sees the window's position through its values only."""
+    """A runtime in numpy; its network, a function of the channels, sees the window's position through its values."""
 
     precision = "f32"
 
@@ -29,7 +29,7 @@ class Numbers:
     def __call__(self, window):
         assert window.dtype == np.float32 and window.flags.c_contiguous
         self.seen.append(window.copy())
-        return self.network(window)
+        return self.network(*window)
 
     def unmirrored(self, logits, steps):
         return logits[(slice(None), *(slice(None, None, step) for step in steps))]
@@ -52,8 +52,10 @@ def uneven(window: np.ndarray) -> np.ndarray:
 
 
 def joined(runtime, image, window, overlap, mirror=(False,) * 3, air=None, **more) -> tuple[np.ndarray, SlidingWindow]:
+    """The logits of an image (k, j, i), or of one of several channels."""
     sliding = SlidingWindow(runtime, window, overlap, mirror, air)
-    return np.concatenate([layers.copy() for layers in sliding.layers(image, **more)], axis=1), sliding
+    channels = image if image.ndim == 4 else image[None]
+    return np.concatenate([layers.copy() for layers in sliding.layers(channels, **more)], axis=1), sliding
 
 
 def brute_force(network, image, window, overlap) -> np.ndarray:
@@ -111,6 +113,23 @@ def test_the_sum_equals_that_over_the_whole_volume(size, window, overlap):
     assert found.shape == (3, *size)
     assert np.allclose(found, brute_force(uneven, image, window, overlap), atol=1e-4)
     assert sliding.windows == np.prod([len(starts(n, m, overlap)) for n, m in zip(size, window)])
+
+
+@every_size
+@pytest.mark.parametrize("mirror", [(False,) * 3, (True, False, True)])
+def test_every_channel_reaches_the_network_in_its_place(size, window, mirror):
+    """A network that is linear in its channels answers with that combination of them."""
+    image = noise((2, *size))
+    found, _ = joined(Numbers(lambda a, b: np.stack([a, b, a - 2 * b])), image, window, 0.5, mirror)
+    assert np.allclose(found, [image[0], image[1], image[0] - 2 * image[1]], atol=1e-5)
+
+
+def test_air_is_judged_by_the_first_channel():
+    image = np.stack([np.full((8, 8, 16), -1000.0), np.full((8, 8, 16), 50.0)]).astype(np.float32)
+    image[0, :, :, 12:] = 50
+    runtime = Numbers(lambda a, b: np.stack([a, b, a]))
+    _, sliding = joined(runtime, image, (8, 8, 8), 0.0, air=-500)
+    assert (sliding.windows, sliding.skipped, len(runtime.seen)) == (2, 1, 1)
 
 
 @every_size
@@ -198,7 +217,7 @@ def test_layers_come_as_soon_as_they_are_decided():
     runtime = Numbers(uneven)
     sliding = SlidingWindow(runtime, (8, 8, 8), 0.5)
     sizes, seen = [], []
-    for layers in sliding.layers(noise((20, 8, 8))):
+    for layers in sliding.layers(noise((1, 20, 8, 8))):
         sizes.append(layers.shape[1])
         seen.append(len(runtime.seen))
     assert sizes == [4, 4, 4, 8] and seen == [1, 2, 3, 4]

@@ -65,8 +65,9 @@ class Pipe:
         """Load a model and an image; returns where the labels go."""
         protocol.save_array(folder / "image.npy", np.arange(-4, 4).reshape(2, 2, 2))
         self.ask(1, "load", model=str(folder), device="auto", options=options)
-        geometry = {"ijk_to_ras": np.eye(4).tolist(), "modality": "CT", "name": "Größe"}
-        assert self.ask(2, "image", array=str(folder / "image.npy"), **geometry)["result"] == {"shape": [2, 2, 2]}
+        image = {"ijk_to_ras": np.eye(4).tolist(), "modality": "CT", "name": "Größe"}
+        images = [{"array": str(folder / "image.npy"), **image}]
+        assert self.ask(2, "image", images=images)["result"] == {"shapes": [[2, 2, 2]]}
         return folder / "labels.npy"
 
 
@@ -102,12 +103,14 @@ def test_segment_streams_progress_and_writes_labels(pipe, tmp_path):
     pipe.send(3, "segment", output=str(output), region=None)
     messages = [pipe.receive() for _ in range(6)]
     assert [message["params"]["done"] for message in messages[:5]] == [0, 1, 2, 3, 4]
-    assert messages[1]["params"] == {"id": 3, "done": 1, "total": 5, "fraction": 0.2, "message": "window 1"}
+    memory = {"memory_bytes": 2000, "device_bytes": 8000}
+    assert messages[1]["params"] == {"id": 3, "done": 1, "total": 5, "fraction": 0.2, "message": "window 1", **memory}
     assert messages[5]["result"] == {
         "labels": str(output),
         "seconds": {"network": 0.5},
         "device": "cpu",
         "peak_memory_bytes": 1000,
+        "keep_largest": None,
         "notes": ["Größe µ"],
     }
     assert protocol.map_array(output).ravel().tolist() == [0, 0, 0, 0, 0, 1, 1, 1]

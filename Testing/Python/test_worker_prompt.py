@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from MedSegDLLib.client import PromptedMask, Worker
+from MedSegDLLib.engine.prompting import FrontPrompter
+from MedSegDLLib.engine.prompting.finishing import finished
 from MedSegDLLib.errors import CancelledError, InputError, ModelError, WorkerError
 from MedSegDLLib.prompts import Point, Prompts
 from MedSegDLLib.volume import Volume
+from run import ROOT
 
 WORKER = [
     sys.executable,
@@ -22,6 +25,7 @@ WORKER = [
     "fake_worker.FakeEngine.prompter = Engine.prompter\n"
     "fake_worker.worker.main(fake_worker.FakeEngine())",
 ]
+ENGINE = "MedSegDLLib.engine.worker"
 CENTRE = (15, 20, 18)
 
 
@@ -58,6 +62,55 @@ def test_a_click_brings_a_mask_in_its_place(worker, volume, prompts):
     truth = volume.array > 50
     assert 2 * (whole & truth).sum() / (whole.sum() + truth.sum()) > 0.9
     assert (mask.device, mask.name, mask.modality) == ("cpu", "Größe", "CT") and 0 < mask.seconds < 60
+
+
+def test_warming_computes_what_the_first_prompt_needs(volume, prompts, tmp_path):
+    with Worker(command=WORKER, log_path=tmp_path / "log") as worker:
+        with pytest.raises(InputError, match="no image"):
+            worker.warm()
+        worker.set_image(volume)
+        done = []
+        request = worker.begin_warm(on_done=done.append)
+        answer = worker.begin_prompt(prompts)  # right away, as a hasty user clicks
+        first = worker.wait(answer)
+        assert done == [request] and request.result()["seconds"] > 0
+        worker.set_image(volume.with_array(volume.array.copy()))
+        assert np.array_equal(worker.prompt(prompts).array, first.array)
+
+
+def test_warming_can_be_given_up(worker, volume, prompts):
+    worker.set_image(volume)
+    request = worker.begin_warm()
+    worker.cancel(request)
+    assert worker.prompt(prompts).array.any()
+    with pytest.raises(CancelledError):
+        request.result()
+
+
+def test_an_image_that_cannot_be_warmed_to_says_why(worker, volume):
+    worker.set_image(volume.with_array(np.zeros_like(volume.array)))
+    with pytest.raises(InputError, match="empty"):
+        worker.warm()
+
+
+def test_prompts_are_about_the_first_of_several_images(worker, volume, prompts):
+    worker.set_image(volume)
+    alone = worker.prompt(prompts)
+    worker.set_image([volume, volume.with_array(-volume.array)])
+    assert np.array_equal(worker.prompt(prompts).array, alone.array)
+
+
+def test_smoothing_and_islands_go_with_the_prompt(worker, volume, prompts):
+    worker.set_image(volume)
+    rough = FrontPrompter().segment(volume, prompts)
+    for options in ({}, {"smoothing_mm": 2.0}, {"islands": "clicked"}):
+        expected = finished(rough, volume.grid, prompts, **options).array
+        assert np.array_equal(worker.prompt(prompts, **options).array, expected)
+        assert np.array_equal(expected, rough.array) is ("smoothing_mm" not in options)
+    with pytest.raises(InputError, match="islands"):
+        worker.prompt(prompts, islands="none")
+    with pytest.raises(InputError, match="-1"):
+        worker.prompt(prompts, smoothing_mm=-1.0)
 
 
 def test_no_model_need_be_loaded_and_one_that_is_stays(worker, volume, prompts, tmp_path):
@@ -100,7 +153,8 @@ def test_a_prompt_builds_on_the_image(prompts, tmp_path):
             worker.prompt(prompts)
         path = tmp_path / "damaged.npy"
         path.write_bytes(b"")
-        worker._send_image({"array": str(path), "ijk_to_ras": np.eye(4).tolist(), "modality": "", "name": ""})
+        image = {"array": str(path), "ijk_to_ras": np.eye(4).tolist(), "modality": "", "name": ""}
+        worker._send_image({"images": [image]})
         request = worker.begin_prompt(prompts)
         with pytest.raises(WorkerError, match=r"damaged\.npy"):
             worker.wait(request)
@@ -116,3 +170,16 @@ def test_errors_arrive_with_their_remedy(worker, volume, prompts, tmp_path):
     with pytest.raises(ModelError) as caught:
         worker.prompt(prompts, model=tmp_path)
     assert caught.value.remedy
+
+
+def test_clicks_need_nothing_that_a_fresh_slicer_lacks(volume, prompts, tmp_path):
+    """Which brings numpy, scipy and SimpleITK."""
+    lacking = "import sys; sys.modules.update(dict.fromkeys(('psutil', 'openvino', 'cc3d', 'torch', 'monai')))"
+    parts = str(ROOT / "MedSegDL")
+    command = [sys.executable, "-c", f"{lacking}; sys.path.insert(0, {parts!r})\nfrom {ENGINE} import main\nmain()"]
+    with Worker(command=command, log_path=tmp_path / "log") as worker:
+        assert [device["name"] for device in worker.hello()["devices"]] == ["cpu"]
+        worker.set_image(volume)
+        worker.warm()
+        mask = worker.prompt(prompts, smoothing_mm=1.0, islands="clicked")
+        assert mask.array.any()

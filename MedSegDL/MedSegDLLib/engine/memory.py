@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..bundle import Specification
@@ -30,13 +31,17 @@ class MemoryPlan:
         return self.image + self.logits + self.labels + _WORKING_BYTES
 
     @staticmethod
-    def of(grid: Grid, spec: Specification) -> MemoryPlan:
+    def of(grid: Grid, spec: Specification, others: Sequence[Grid] = ()) -> MemoryPlan:
+        """For an image on a grid, and the model's further images on theirs."""
         shape = network_grid(grid, spec).shape
         depth = min(spec.patch_kji[0], shape[0])
         layer = math.prod(shape[1:])
         classes = spec.network.out_channels
         # while the image is resampled, an intermediate result of at most the larger size is beside it
         image = _FLOAT * (math.prod(shape) + max(math.prod(shape), math.prod(grid.shape)))
+        if others:  # all channels, and for one of them two copies of what it is, and two of it on the first one's grid
+            largest = max(math.prod(other.shape) for other in others)
+            image += _FLOAT * (spec.network.in_channels * math.prod(shape) + 2 * largest + 2 * math.prod(grid.shape))
         # the windows' sum and their weight, and a window's own logits
         logits = _FLOAT * ((classes + 1) * depth * layer + classes * math.prod(spec.patch_kji))
         return MemoryPlan(image, logits, math.prod(grid.shape))

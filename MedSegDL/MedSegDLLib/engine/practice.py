@@ -13,7 +13,8 @@ import time
 import numpy as np
 
 from ..errors import CancelledError
-from .report import Report
+from ..volume import as_volumes
+from .report import MemoryUse, Report
 from .session import Engine
 from .worker import main
 
@@ -30,7 +31,11 @@ class ThresholdPredictor:
         self.report = Report("practice", self.device, "f32")
         self._seconds_per_window = seconds_per_window
 
-    def segment(self, volume, region=None, progress=None, cancelled=None):
+    def memory_use(self) -> MemoryUse:
+        return MemoryUse(1, 1)
+
+    def segment(self, volumes, region=None, progress=None, cancelled=None, keep_largest=None):
+        volume = as_volumes(volumes)[0]
         self.report = Report("practice", self.device, "f32")
         with self.report.step("windows"):
             for window in range(WINDOWS):

@@ -51,6 +51,25 @@ class Report:
         }
 
 
+@dataclass(frozen=True)
+class MemoryUse:
+    """What this process occupies of a device's memory, and how much the device has, in bytes."""
+
+    used_bytes: int
+    total_bytes: int
+
+    @staticmethod
+    def of(device: str) -> MemoryUse:
+        """On the device of this name, "cpu" or "cuda:0"."""
+        if device.startswith("cuda"):
+            import torch
+
+            return MemoryUse(torch.cuda.memory_reserved(device), torch.cuda.mem_get_info(device)[1])
+        import psutil
+
+        return MemoryUse(psutil.Process().memory_info().rss, psutil.virtual_memory().total)
+
+
 def peak_memory_bytes() -> int:
     """The largest resident memory of this process so far."""
     if sys.platform == "win32":

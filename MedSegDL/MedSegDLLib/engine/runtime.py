@@ -23,8 +23,8 @@ from .upsampling import LabelUpsampler
 class Runtime(Protocol):
     """A network on a device.
 
-    `__call__` takes a window (k, j, i) float32 and returns logits (classes, k, j, i) in an array of the device's kind,
-    which lasts until the next call.
+    `__call__` takes a window (channels, k, j, i) float32 and returns logits (classes, k, j, i) in an array of the
+    device's kind, which lasts until the next call.
     """
 
     classes: int
@@ -74,7 +74,7 @@ class OpenVinoRuntime:
         self._check_shapes(bundle, compiled)
 
     def __call__(self, window: np.ndarray) -> np.ndarray:
-        tensor = window[None] if self._two_dimensional else window[None, None]
+        tensor = (window[:, 0] if self._two_dimensional else window)[None]
         logits = next(iter(self._request.infer({0: tensor}, share_inputs=True, share_outputs=True).values()))[0]
         return logits[:, None] if self._two_dimensional else logits
 
@@ -98,7 +98,7 @@ class OpenVinoRuntime:
 
     def _check_shapes(self, bundle: Bundle, compiled) -> None:
         window = bundle.spec.patch_kji[-bundle.spec.network.spatial_dims :]
-        wanted = [[1, 1, *window], [1, self.classes, *window]]
+        wanted = [[1, bundle.spec.network.in_channels, *window], [1, self.classes, *window]]
         found = [list(port.partial_shape.get_max_shape()) for port in (*compiled.inputs, *compiled.outputs)]
         if found != wanted:
             raise ModelError(

@@ -16,9 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__, protocol
 from ..errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from .report import MemoryUse
 
 _REPORTED_PACKAGES = ("numpy", "openvino", "torch")
 
@@ -31,9 +35,10 @@ class Run:
     send: Callable[[dict], None]
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def progress(self, done: int, total: int, message: str) -> None:
+    def progress(self, done: int, total: int, message: str, memory: MemoryUse) -> None:
         fraction = done / total if total else 0.0
         params = {"id": self.identifier, "fraction": fraction, "done": done, "total": total, "message": message}
+        params |= {"memory_bytes": memory.used_bytes, "device_bytes": memory.total_bytes}
         self.send(protocol.notification("progress", params))
 
     def cancelled(self) -> bool:
@@ -64,18 +69,19 @@ class Engine:
 
 
 class Session:
-    """The methods of the protocol; it keeps the model and the current image between them."""
+    """The methods of the protocol; it keeps the model and the current image, or images, between them."""
 
     def __init__(self, engine: Engine):
         self._engine = engine
         self._predictor = None
-        self._image = None
+        self._images = ()
         self._prompters = {}
         self.methods = {
             "hello": self.hello,
             "load": self.load,
             "image": self.image,
             "segment": self.segment,
+            "warm": self.warm,
             "prompt": self.prompt,
         }
 
@@ -102,37 +108,63 @@ class Session:
             "messages": list(self._predictor.messages),
         }
 
-    def image(self, run: Run, array: str, ijk_to_ras: list, modality: str, name: str) -> dict:
+    def image(self, run: Run, images: list[dict]) -> dict:
+        """Take in the current images, one for each channel of a model: each an `array` file and its place."""
         from ..volume import Volume
 
-        self._image = None
-        self._image = Volume(protocol.map_array(Path(array)), ijk_to_ras, modality, name)
-        return {"shape": self._image.grid.shape}
+        self._images = ()
+        self._images = tuple(
+            Volume(protocol.map_array(Path(image["array"])), image["ijk_to_ras"], image["modality"], image["name"])
+            for image in images
+        )
+        return {"shapes": [image.grid.shape for image in self._images]}
 
-    def segment(self, run: Run, output: str, region: list | None = None) -> dict:
-        if self._predictor is None:
+    def segment(self, run: Run, output: str, region: list | None = None, keep_largest: bool | None = None) -> dict:
+        predictor = self._predictor
+        if predictor is None:
             raise ModelError("The worker has no model.", "Choose a model and let it load first.")
-        if self._image is None:
-            raise InputError("The worker has no image.", "Choose a volume first.")
-        window = region and tuple(slice(start, stop) for start, stop in region)
-        labels = self._predictor.segment(self._image, region=window, progress=run.progress, cancelled=run.cancelled)
+        self._check_image()
+        labels = predictor.segment(
+            self._images,
+            region=region and tuple(slice(start, stop) for start, stop in region),
+            progress=lambda *step: run.progress(*step, predictor.memory_use()),
+            cancelled=run.cancelled,
+            keep_largest=keep_largest,
+        )
         protocol.save_array(Path(output), labels.array)
-        return {"labels": output, **self._predictor.report.to_dict()}
+        return {"labels": output, **predictor.report.to_dict()}
 
-    def prompt(self, run: Run, prompts: dict, output: str, model: str = "") -> dict:
+    def warm(self, run: Run, model: str = "") -> dict:
+        """Compute of the image what every prompt needs."""
+        self._check_image()
+        start = time.perf_counter()
+        self._prompter(model).warm(self._images[0], run.cancelled)
+        return {"seconds": time.perf_counter() - start}
+
+    def prompt(
+        self, run: Run, prompts: dict, output: str, model: str = "", smoothing_mm: float = 0.0, islands: str = "all"
+    ) -> dict:
         """The structure that the prompts mean: `labels` is a file with a part of the grid that begins at `start`."""
         from ..prompts import Prompts
+        from .prompting.finishing import finished
 
-        if self._image is None:
-            raise InputError("The worker has no image.", "Choose a volume first.")
+        self._check_image()
         start = time.perf_counter()
-        if model not in self._prompters:
-            self._prompters[model] = self._engine.prompter(model)
-        prompter = self._prompters[model]
-        mask = prompter.segment(self._image, Prompts.from_dict(prompts), run.cancelled)
+        image, drawn, prompter = self._images[0], Prompts.from_dict(prompts), self._prompter(model)
+        mask = prompter.segment(image, drawn, run.cancelled)
+        mask = finished(mask, image.grid, drawn, smoothing_mm, islands)
         protocol.save_array(Path(output), mask.array.astype("uint8"))
         seconds = time.perf_counter() - start
         return {"labels": output, "start": list(mask.start), "seconds": seconds, "device": prompter.device}
+
+    def _check_image(self) -> None:
+        if not self._images:
+            raise InputError("The worker has no image.", "Choose a volume first.")
+
+    def _prompter(self, model: str):
+        if model not in self._prompters:
+            self._prompters[model] = self._engine.prompter(model)
+        return self._prompters[model]
 
 
 def _installed_versions() -> dict[str, str]:

@@ -39,7 +39,7 @@ class TorchRuntime:
     @torch.no_grad()
     def __call__(self, window: np.ndarray) -> torch.Tensor:
         tensor = self.upload(window)
-        tensor = tensor[None] if self._two_dimensional else tensor[None, None]
+        tensor = (tensor[:, 0] if self._two_dimensional else tensor)[None]
         try:
             with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
                 logits = self._network(tensor)[0].float()

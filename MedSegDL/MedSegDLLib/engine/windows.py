@@ -55,7 +55,8 @@ class SlidingWindow:
         window: its size (k, j, i).
         overlap: share of a window that its neighbour covers.
         mirror: average over windows mirrored along these axes (k, j, i).
-        air: a window in which no value is above it counts as background unseen; None looks at every window.
+        air: a window in which no value of the first channel is above it counts as background unseen; None looks at
+            every window.
     """
 
     def __init__(
@@ -80,14 +81,15 @@ class SlidingWindow:
         progress: Callable[[int, int, str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Iterator:
-        """Yield the logits (classes, n, j, i) of the image (k, j, i), n layers at a time, on the runtime's device.
+        """Yield the logits (classes, n, j, i) of the image (channels, k, j, i), n layers at a time, on the device.
 
         What is yielded is a view that lasts until the next is asked for.
         Raises CancelledError before the next window once `cancelled()` is true.
         """
-        rows = self._rows(image)
+        shape = image.shape[1:]
+        rows = self._rows(image[0])
         total = self.windows - self.skipped
-        window_sum = _WindowSum(self._runtime, self._window, image.shape)
+        window_sum = _WindowSum(self._runtime, self._window, shape)
         done = 0
         for row, (span_k, spans_ji) in enumerate(rows):
             for span_j, span_i in spans_ji:
@@ -99,18 +101,18 @@ class SlidingWindow:
                 done += 1
                 if progress:
                     progress(done, total, "Segmenting")
-            finished = rows[row + 1][0].volume.start if row + 1 < len(rows) else image.shape[0]
+            finished = rows[row + 1][0].volume.start if row + 1 < len(rows) else shape[0]
             yield window_sum.average_until(finished)
             window_sum.drop_until(finished)
 
-    def _rows(self, image: np.ndarray) -> list[tuple[Span, list[tuple[Span, Span]]]]:
-        """The windows that have something to see, in rows along the first axis."""
+    def _rows(self, channel: np.ndarray) -> list[tuple[Span, list[tuple[Span, Span]]]]:
+        """The windows that have something to see in the first channel (k, j, i), in rows along its first axis."""
         spans_k, spans_j, spans_i = (
             [Span.of(start, window, size) for start in starts(size, window, self._overlap)]
-            for size, window in zip(image.shape, self._window)
+            for size, window in zip(channel.shape, self._window)
         )
         rows = [
-            (k, [(j, i) for j in spans_j for i in spans_i if self._is_seen(image[k.volume, j.volume, i.volume])])
+            (k, [(j, i) for j in spans_j for i in spans_i if self._is_seen(channel[k.volume, j.volume, i.volume])])
             for k in spans_k
         ]
         self.windows = len(spans_k) * len(spans_j) * len(spans_i)
@@ -122,10 +124,10 @@ class SlidingWindow:
 
     def _logits(self, image: np.ndarray, spans: tuple[Span, Span, Span]) -> Iterator:
         """The window's logits; if mirrored, once for each way of mirroring it, turned back."""
-        patch = np.zeros(self._window, dtype=np.float32)
-        patch[tuple(s.window for s in spans)] = image[tuple(s.volume for s in spans)]
+        patch = np.zeros((len(image), *self._window), dtype=np.float32)
+        patch[(slice(None), *(s.window for s in spans))] = image[(slice(None), *(s.volume for s in spans))]
         for steps in self._flips:
-            reversal = tuple(slice(None, None, step) for step in steps)
+            reversal = (slice(None), *(slice(None, None, step) for step in steps))
             yield self._runtime.unmirrored(self._runtime(np.ascontiguousarray(patch[reversal])), steps)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-import numpy as np
 import slicer
 
 from ..errors import InputError
@@ -18,18 +17,6 @@ from .sequences import frame_from_node, frame_version, number_of_frames, voxel_v
 from .volumes import volume_from_node
 
 RED = "vtkMRMLSliceNodeRed"
-
-
-def surround(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Make a new region of interest, which has no size yet, the box around the volume, with handles to shrink it."""
-    bounds = [0.0] * 6
-    volume_node.GetRASBounds(bounds)
-    low, high = np.array(bounds).reshape(3, 2).T
-    roi_node.SetCenter(list((low + high) / 2))
-    roi_node.SetSize(list(high - low))
-    roi_node.CreateDefaultDisplayNodes()
-    roi_node.GetDisplayNode().SetHandlesInteractive(True)
-    roi_node.GetDisplayNode().SetFillVisibility(False)
 
 
 class ModuleScene:

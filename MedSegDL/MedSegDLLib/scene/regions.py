@@ -33,10 +33,35 @@ def view_region(volume_node: slicer.vtkMRMLScalarVolumeNode, slice_node: slicer.
 
 def roi_region(volume_node: slicer.vtkMRMLScalarVolumeNode, roi_node: slicer.vtkMRMLMarkupsROINode) -> Region:
     """The smallest box of voxels that holds the ROI, however it is turned."""
+    if not has_size(roi_node):
+        raise InputError(f"The ROI '{roi_node.GetName()}' has no size yet.", "Draw its corners, or choose another one.")
     half = [(-length / 2, length / 2) for length in roi_node.GetSize()]
     to_world = parent_to_world(roi_node) @ slicer.util.arrayFromVTKMatrix(roi_node.GetObjectToNodeMatrix())
     corners = (_homogeneous(_corners(half)) @ to_world.T)[:, :3]
     return _region(_world_grid(volume_node), corners, f"The ROI '{roi_node.GetName()}' lies outside the volume.")
+
+
+def has_size(roi_node: slicer.vtkMRMLMarkupsROINode) -> bool:
+    """Whether it was drawn already; a flat one was."""
+    return any(roi_node.GetSize())
+
+
+def surround(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Make a region of interest that has no size yet the box around the volume, with handles to shrink it."""
+    bounds = [0.0] * 6
+    volume_node.GetRASBounds(bounds)
+    low, high = np.array(bounds).reshape(3, 2).T
+    roi_node.SetCenterWorld(*((low + high) / 2))
+    roi_node.SetSize(*(high - low))
+    roi_node.CreateDefaultDisplayNodes()
+    roi_node.GetDisplayNode().SetHandlesInteractive(True)
+    roi_node.GetDisplayNode().SetFillVisibility(False)
+
+
+def surround_new(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """The same for one of which no point was placed yet; one that is being drawn is left alone."""
+    if not has_size(roi_node) and not roi_node.GetNumberOfControlPoints():
+        surround(roi_node, volume_node)
 
 
 def segments_region(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import slicer
@@ -52,7 +52,7 @@ class Segmenter:
 
     def segment(
         self,
-        node: slicer.vtkMRMLScalarVolumeNode,
+        nodes: slicer.vtkMRMLScalarVolumeNode | Sequence[slicer.vtkMRMLScalarVolumeNode],
         model: str | Bundle,
         device: str = "auto",
         segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
@@ -63,47 +63,53 @@ class Segmenter:
         """Segment a volume node and write the segments into its scene; waits. `report` then says how it went.
 
         Args:
-            node: the image, with whatever linear transform it is under.
+            nodes: the image, with whatever linear transform it is under; for a model of several channels one for each,
+                in their order, and the first one's grid is that of the segments.
             segmentation_node: where to write; None makes a new node.
             model, device, progress, cancelled, options: see `label`.
 
         Raises:
             MedSegError: what happened and what to do; the scene is then as it was.
         """
-        scene = node.GetScene()
-        if scene is None:
-            raise InputError(f"The volume '{node.GetName()}' is in no scene.", "Add it to one first.")
-        bundle = _bundle(model)
-        labels = self.label(volume_from_node(node), bundle, device, progress, cancelled, **options).labels
-        require_present(scene, node, "volume")  # `progress` and `cancelled` may have let the user delete it
+        nodes = tuple(nodes) if isinstance(nodes, Sequence) else (nodes,)
+        for node in nodes:
+            if node.GetScene() is None:
+                raise InputError(f"The volume '{node.GetName()}' is in no scene.", "Add it to one first.")
+        first, scene, bundle = nodes[0], nodes[0].GetScene(), _bundle(model)
+        volumes = [volume_from_node(node) for node in nodes]
+        labels = self.label(volumes, bundle, device, progress, cancelled, **options).labels
+        require_present(scene, first, "volume")  # `progress` and `cancelled` may have let the user delete it
         return write_segmentation(
-            scene, labels, bundle.spec.labels, node, segmentation_node, algorithm_name=bundle.name
+            scene, labels, bundle.spec.labels, first, segmentation_node, algorithm_name=bundle.name
         )
 
     def label(
         self,
-        volume: Volume,
+        volumes: Volume | Sequence[Volume],
         model: str | Bundle,
         device: str = "auto",
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
+        keep_largest: bool | None = None,
         **options,
     ) -> SegmentResult:
         """Labels of a volume, on its own grid; needs no scene and waits. `report` then says how it went.
 
         Args:
+            volumes: for a model of several channels one for each, in their order; the first one's grid counts.
             model: a bundle, the name of an installed model, or a model's folder.
             device: "auto", "cpu", "cuda", ...
             progress: called with windows done, their number, and what is being done.
             cancelled: called twenty times a second; when it returns True the run ends with CancelledError.
+            keep_largest: whether only the largest connected piece of each structure stays; None: as the model says.
             options: overlap, mirror, precision, threads; see `Predictor`.
 
         Raises:
             MedSegError: what happened and what to do.
         """
         loaded = self.load(_bundle(model), device, cancelled, **options)
-        self._worker.begin_image(volume)
-        result = self._worker.segment(on_progress=progress, cancelled=cancelled)
+        self._worker.begin_image(volumes)
+        result = self._worker.segment(on_progress=progress, cancelled=cancelled, keep_largest=keep_largest)
         self.report = result.report
         self.report["notes"] = [*loaded["messages"], *self.report["notes"]]
         return result
@@ -135,27 +141,28 @@ class Segmenter:
 
     def begin_label(
         self,
-        volume: Volume,
+        volumes: Volume | Sequence[Volume],
         bundle: Bundle,
         device: str = "auto",
         region: Region | None = None,
         on_progress: Progress | None = None,
         on_done: OnDone | None = None,
+        keep_largest: bool | None = None,
         **options,
     ) -> Request:
         """Begin to label a volume, or a region (slices for k, j, i) of it; the request's result is a `SegmentResult`.
 
         Args:
             on_done: called with the request once it is done, whatever came of it.
-            volume, bundle, device, on_progress, options: see `label`.
+            volumes, bundle, device, on_progress, keep_largest, options: see `label`.
 
         Raises:
             WorkerError: the worker cannot be started.
             OutputError: no room for the image on the disk.
         """
         self.begin_load(bundle, device, **options)
-        self._worker.begin_image(volume)
-        return self._worker.begin_segment(region, on_progress, on_done)
+        self._worker.begin_image(volumes)
+        return self._worker.begin_segment(region, on_progress, on_done, keep_largest)
 
     def begin_hello(self, on_done: OnDone) -> Request:
         """Ask for the devices of a worker that was begun."""
@@ -171,11 +178,11 @@ class Segmenter:
 
 
 def segment_node(
-    node: slicer.vtkMRMLScalarVolumeNode, model: str | Bundle, **arguments
+    nodes: slicer.vtkMRMLScalarVolumeNode | Sequence[slicer.vtkMRMLScalarVolumeNode], model: str | Bundle, **arguments
 ) -> slicer.vtkMRMLSegmentationNode:
     """`Segmenter.segment` with a worker that lives for this one run."""
     with Segmenter() as segmenter:
-        return segmenter.segment(node, model, **arguments)
+        return segmenter.segment(nodes, model, **arguments)
 
 
 def _bundle(model: str | Bundle) -> Bundle:

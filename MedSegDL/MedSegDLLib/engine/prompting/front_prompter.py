@@ -46,13 +46,16 @@ class FrontPrompter:
         self._pyramid: Pyramid | None = None
         self._answers: OrderedDict[Prompts, _Answer] = OrderedDict()
 
+    def warm(self, volume: Volume, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """See `Prompter.warm`."""
+        check = _check(cancelled)
+        check()
+        self._turn_to(volume)
+        self._pyramid.complete(check)
+
     def segment(self, volume: Volume, prompts: Prompts, cancelled: Callable[[], bool] = lambda: False) -> Mask:
         """See `Prompter.segment`."""
-
-        def check() -> None:
-            if cancelled():
-                raise CancelledError("The run was stopped.")
-
+        check = _check(cancelled)
         check()
         draw(prompts, volume.grid)  # what is wrong with them is said before anything is computed
         self._turn_to(volume)
@@ -79,6 +82,8 @@ class FrontPrompter:
             return _Answer(answer.selection.obeying(drawing), answer.radii_mm)
         mark = drawing.marks[-1]
         distance = distance_to_correct(mark, answer.selection, self._pyramid) if mark.grows else 0.0
+        if mark.include and distance > self._parameters.another_part * answer.selection.radius_mm():
+            return self._another_part(answer, drawing, check)
         radii = (*answer.radii_mm, self._parameters.trust * distance)
         selection = answer.selection
         if distance:
@@ -86,13 +91,32 @@ class FrontPrompter:
         return _Answer(selection.obeying(drawing), radii)
 
     def _first(self, drawing: Drawing, check: Callable[[], None]) -> _Answer:
-        window, mask = first_guess(self._pyramid, drawing, self._parameters, check)
-        nothing = Selection.empty(self._pyramid.image)
-        selection = nothing.changed(window, window.empty(), mask)
+        selection = self._with_guess(Selection.empty(self._pyramid.image), drawing, check)
         return _Answer(selection.obeying(drawing), (0.0,) * len(drawing.marks))
+
+    def _another_part(self, answer: _Answer, drawing: Drawing, check: Callable[[], None]) -> _Answer:
+        """So far from what is selected the distance says nothing of the size: this is a first click once more."""
+        around = Drawing(
+            tuple(mark for mark in drawing.marks[:-1] if not mark.include) + drawing.marks[-1:], drawing.limits
+        )
+        selection = self._with_guess(answer.selection, around, check)
+        return _Answer(selection.obeying(drawing), (*answer.radii_mm, 0.0))
+
+    def _with_guess(self, selection: Selection, drawing: Drawing, check: Callable[[], None]) -> Selection:
+        window, mask = first_guess(self._pyramid, drawing, self._parameters, check)
+        before = selection.on(window) > 0.5
+        return selection.changed(window, before, before | mask)
 
     def _remember(self, prompts: Prompts, answer: _Answer) -> None:
         self._answers[prompts] = answer
         self._answers.move_to_end(prompts)
         if len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
+
+
+def _check(cancelled: Callable[[], bool]) -> Callable[[], None]:
+    def check() -> None:
+        if cancelled():
+            raise CancelledError("The run was stopped.")
+
+    return check

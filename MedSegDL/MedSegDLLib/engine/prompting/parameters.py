@@ -26,6 +26,8 @@ class Parameters:
         reaches: how far a later click reaches, in distances from the outline that it corrects.
         shortest_reach_voxels: the least such distance.
         trust: radius of a later click's seed, in such distances.
+        another_part: a later click that is farther from what is selected than so many of its radii is about another
+            part of the structure, as if it were the first click; no target of the benchmark has one.
         smoothing_voxels: sigma of the blur before edges are measured.
         edge_percentile: an edge as strong as this percentile of the crop's is a full one.
         edge_cost: of crossing a voxel on a full edge; a voxel without an edge costs 1.
@@ -51,6 +53,7 @@ class Parameters:
     reaches: tuple[float, ...] = (1.5, 2.4, 3.8, 6.0)
     shortest_reach_voxels: float = 2.0
     trust: float = 0.5
+    another_part: float = 4.5
     smoothing_voxels: float = 0.6
     edge_percentile: float = 90.0
     edge_cost: float = 30.0

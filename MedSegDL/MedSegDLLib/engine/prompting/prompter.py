@@ -30,6 +30,14 @@ class Prompter(Protocol):
 
     device: str
 
+    def warm(self, volume: Volume, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Compute of the volume what every prompt needs, and keep it until another volume comes.
+
+        Raises:
+            InputError: the image is empty.
+            CancelledError: soon after `cancelled` returned True.
+        """
+
     def segment(self, volume: Volume, prompts: Prompts, cancelled: Callable[[], bool] = lambda: False) -> Mask:
         """The structure; the same for the same volume and prompts, whatever was asked before.
 

@@ -6,6 +6,7 @@ is flat: nothing is ever measured along it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,6 +125,13 @@ class Pyramid:
                 return self._levels[-1]
             self._levels.append(coarser)
         return self._levels[number]
+
+    def complete(self, check: Callable[[], None] = lambda: None) -> None:
+        """Make every level; `check` is called before each, and may raise."""
+        number = 1
+        while self.level(number) is not self.level(number - 1):
+            check()
+            number += 1
 
     def level_for(self, length_mm: float, most_voxels: float) -> Level:
         """The finest level on which a length has no more voxels than that, or the last."""

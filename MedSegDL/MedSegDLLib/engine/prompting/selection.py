@@ -8,7 +8,7 @@ import numpy as np
 
 from .marks import Drawing
 from .pyramid import Level, Window, resampled
-from .shapes import surroundings
+from .shapes import ball_radius, surroundings
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,12 @@ class Selection:
             return np.zeros(window.shape, np.float32)
         part = self.mask[tuple(slice(a, b) for a, b in zip(seen.start - self.window.start, _stop(seen, self.window)))]
         return resampled(part, seen, window)
+
+    def radius_mm(self) -> float:
+        """Of the ball, or in a picture of the disc, of the same volume; 0 where nothing is selected."""
+        extended = ~self.window.level.flat
+        measure = self.mask.sum() * np.prod(self.window.level.spacing_mm[extended])
+        return ball_radius(measure, int(extended.sum()))
 
     def changed(self, window: Window, before: np.ndarray, after: np.ndarray) -> Selection:
         """With a new mask on a window of any level; only where it differs from the former one there."""

@@ -46,7 +46,14 @@ def radius_mm(mask: np.ndarray, spacing_mm: np.ndarray) -> float:
     """Of the ball of the same volume; of the disc or the line where the array is thin."""
     extended = np.array(mask.shape) > 1
     measure = mask.sum() * np.prod(spacing_mm[extended])
-    return float({1: measure / 2, 2: (measure / np.pi) ** 0.5, 3: (measure * 0.75 / np.pi) ** (1 / 3)}[extended.sum()])
+    return ball_radius(measure, int(extended.sum()))
+
+
+def ball_radius(measure: float, dimensions: int) -> float:
+    """Of the ball, the disc or the line of this volume, area or length; a point has none."""
+    if not dimensions:
+        return 0.0
+    return float({1: measure / 2, 2: (measure / np.pi) ** 0.5, 3: (measure * 0.75 / np.pi) ** (1 / 3)}[dimensions])
 
 
 def distance_mm(mask: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
