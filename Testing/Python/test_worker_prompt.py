@@ -17,15 +17,8 @@ from MedSegDLLib.prompts import Point, Prompts
 from MedSegDLLib.volume import Volume
 from run import ROOT
 
-WORKER = [
-    sys.executable,
-    "-c",
-    f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import fake_worker\n"
-    "from MedSegDLLib.engine.session import Engine\n"
-    "fake_worker.FakeEngine.prompter = Engine.prompter\n"
-    "fake_worker.worker.main(fake_worker.FakeEngine())",
-]
-ENGINE = "MedSegDLLib.engine.worker"
+WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
+START = "from MedSegDLLib.engine.worker import main; main()"
 CENTRE = (15, 20, 18)
 
 
@@ -176,7 +169,7 @@ def test_clicks_need_nothing_that_a_fresh_slicer_lacks(volume, prompts, tmp_path
     """Which brings numpy, scipy and SimpleITK."""
     lacking = "import sys; sys.modules.update(dict.fromkeys(('psutil', 'openvino', 'cc3d', 'torch', 'monai')))"
     parts = str(ROOT / "MedSegDL")
-    command = [sys.executable, "-c", f"{lacking}; sys.path.insert(0, {parts!r})\nfrom {ENGINE} import main\nmain()"]
+    command = [sys.executable, "-c", f"{lacking}; sys.path.insert(0, {parts!r})\n{START}"]
     with Worker(command=command, log_path=tmp_path / "log") as worker:
         assert [device["name"] for device in worker.hello()["devices"]] == ["cpu"]
         worker.set_image(volume)

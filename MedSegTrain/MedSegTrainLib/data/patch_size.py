@@ -43,10 +43,11 @@ class PatchFitting:
         while (needed := self._needed(patch, facts)) > memory_bytes:
             # whole steps towards the goal, but not beyond it, as attention needs more than in proportion
             smaller = self._shrunk(patch, facts.multiple, prod(patch) * (memory_bytes / needed) ** 0.5)
-            if smaller == patch:
+            its_facts = self._facts(smaller, facts)
+            smaller = self._rounded(smaller, its_facts.multiple)
+            if prod(smaller) >= prod(patch):
                 break
-            facts = self._facts(smaller, facts)
-            patch = self._rounded(smaller, facts.multiple)
+            patch, facts = smaller, its_facts
         return patch, facts
 
     def _largest(self) -> tuple[int, int, int]:

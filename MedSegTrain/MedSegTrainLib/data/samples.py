@@ -67,7 +67,7 @@ def prepare_sample(
         InputError: an image cannot be used, labels do not lie on its grid, or there is not one annotated voxel.
     """
     first = as_volumes(images)[0]
-    check_same_grid(first, label, "The labels")
+    check_same_grid(first.grid, label.grid, "The labels")
     prepared = prepare(images, spec)
     turned = first.grid.steps_to(spec.orientation)
     classes = class_lookup(spec)[nearest(turned.apply(label.array), prepared.grid.shape)]
@@ -75,7 +75,7 @@ def prepare_sample(
         raise InputError("Not one voxel of the case is annotated.", "Annotate some of it, or leave the case out.")
     numbers = None
     if instances is not None:
-        check_same_grid(first, instances, "The instances")
+        check_same_grid(first.grid, instances.grid, "The instances")
         numbers = nearest(turned.apply(instances.array), prepared.grid.shape).astype(np.uint16)
     return Sample(prepared.array, classes, annotated_classes(spec, not_contoured), places_of(classes), numbers)
 

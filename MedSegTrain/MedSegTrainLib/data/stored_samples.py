@@ -1,6 +1,6 @@
 """A prepared case on disk: arrays that are mapped into memory, and a note of what they were made from.
 
-image.npy  classes.npy  instances.npy  places.npz  entry.json (last: a folder without it is not finished)
+image.npy  classes.npy  instances.npy  places.npy  entry.json (last: a folder without it is not finished)
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,33 +18,39 @@ from MedSegDLLib.atomic import output_errors
 from .samples import Sample
 
 _ENTRY = "entry.json"
-_BROKEN = (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile)
+_BROKEN = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError)
 """What numpy and json raise for files that are missing, cut off, or something else."""
 
 
 @dataclass(frozen=True)
 class StoredSample:
-    """Calling it gives the sample of a case; its image and classes are read from the disk where they are used."""
+    """Calling it gives the sample of a case; its arrays are read from the disk where they are used."""
 
     name: str
     folder: Path
 
     def __call__(self) -> Sample:
-        arrays = {path.stem: np.load(path, mmap_mode="r") for path in self.folder.glob("*.npy")}
-        with np.load(self.folder / "places.npz") as stored:
-            places = {int(key): stored[key] for key in stored.files if key.isdigit()}
-            annotated = stored["annotated"]
+        entry = self._entry()
+        arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in entry["arrays"]}
+        places, start = {}, 0
+        for key, count in entry["places"]:
+            places[key] = arrays["places"][start : start + count]
+            start += count
+        annotated = np.array(entry["annotated"], dtype=bool)
         return Sample(arrays["image"], arrays["classes"], annotated, places, arrays.get("instances"))
 
     def is_made_from(self, source: str) -> bool:
         """Whether it lies there complete, and was made from what `source` says."""
         try:
-            entry = json.loads((self.folder / _ENTRY).read_text(encoding="utf-8"))
-            sizes = {path.name: path.stat().st_size for path in self.folder.iterdir() if path.name != _ENTRY}
-            self()  # reads the headers: a mapped array that is too short for its header is refused
+            entry = self._entry()
+            sizes = {name: (self.folder / f"{name}.npy").stat().st_size for name in entry["arrays"]}
+            self()  # reads the headers: what is no array is refused
         except _BROKEN:
             return False
-        return entry.get("source") == source and entry.get("sizes") == sizes
+        return entry["source"] == source and entry["arrays"] == sizes
+
+    def _entry(self) -> dict:
+        return json.loads((self.folder / _ENTRY).read_text(encoding="utf-8"))
 
 
 def store(sample: Sample, entry: StoredSample, source: str) -> None:
@@ -54,9 +59,7 @@ def store(sample: Sample, entry: StoredSample, source: str) -> None:
     try:
         with output_errors(entry.folder):
             partial.mkdir(parents=True)
-            _write(sample, partial)
-            sizes = {path.name: path.stat().st_size for path in partial.iterdir()}
-            (partial / _ENTRY).write_text(json.dumps({"source": source, "sizes": sizes}), encoding="utf-8")
+            _write(sample, partial, source)
             _put(partial, entry, source)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -71,13 +74,23 @@ def _put(partial: Path, entry: StoredSample, source: str) -> None:
             raise
 
 
-def _write(sample: Sample, folder: Path) -> None:
-    arrays = {"image": sample.image, "classes": sample.classes, "instances": sample.instances}
+def _write(sample: Sample, folder: Path, source: str) -> None:
+    arrays = {
+        "image": sample.image,
+        "classes": sample.classes,
+        "instances": sample.instances,
+        "places": np.concatenate([np.empty((0, 3), np.int32), *sample.places.values()]),
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None}
     for name, array in arrays.items():
-        if array is not None:
-            _save(folder / f"{name}.npy", np.ascontiguousarray(array))
-    places = {str(key): found for key, found in sample.places.items()}
-    np.savez(folder / "places.npz", annotated=sample.annotated, **places)
+        _save(folder / f"{name}.npy", array)
+    note = {
+        "source": source,
+        "arrays": {name: (folder / f"{name}.npy").stat().st_size for name in arrays},
+        "places": [(key, len(found)) for key, found in sample.places.items()],
+        "annotated": sample.annotated.tolist(),
+    }
+    (folder / _ENTRY).write_text(json.dumps(note), encoding="utf-8")
 
 
 def _save(path: Path, array: np.ndarray) -> None:
