@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 import pytest
@@ -14,9 +14,9 @@ from MedSegDLLib.engine.predictor import Predictor
 from MedSegDLLib.engine.torch_runtime import TorchRuntime
 from MedSegDLLib.models import SHIPPED
 from MedSegTrainLib.data.phantom import draw_thorax
-from MedSegTrainLib.evaluation.evaluate import evaluate_bundle
+from MedSegTrainLib.evaluation.results import HeldBack, evaluate_bundle, held_back_cases
+from MedSegTrainLib.evaluation.summary import over_structures
 from MedSegTrainLib.training.recipe import read_recipe
-from MedSegTrainLib.training.train import folder_split
 
 RECIPES = Path(__file__).resolve().parents[2] / "MedSegTrain" / "Resources" / "Recipes"
 MODELS = sorted(folder.name for folder in SHIPPED.iterdir())
@@ -58,7 +58,7 @@ def test_a_model_is_what_its_recipe_describes(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_graph_computes_what_the_weights_do(name):
     bundle = shipped(name)
-    window = np.random.default_rng(0).normal(size=bundle.spec.patch_kji).astype(np.float32)
+    window = np.random.default_rng(0).normal(size=(1, *bundle.spec.patch_kji)).astype(np.float32)
     exported = Predictor(bundle, "cpu", precision="f32", threads=1)._runtime(window)
     trained = TorchRuntime(bundle, "cpu", "f32", 1)(window).numpy()
     assert np.abs(exported - trained).max() < 0.02 * np.abs(trained).max()
@@ -66,12 +66,13 @@ def test_the_graph_computes_what_the_weights_do(name):
 
 def test_hippocampus_on_cases_it_never_saw(shared_data):
     recipe = read_recipe(RECIPES / "hippocampus-mr.yaml")
-    unseen = folder_split(recipe, shared_data / "hippocampus-mr")[1][:UNSEEN_CASES]
-    scores = evaluate_bundle(SHIPPED / "hippocampus-mr", [(case.name, *case.load()) for case in unseen], threads=1)
-    assert 0.85 < mean(score.mean for score in scores) < 0.93  # above: the cases were seen after all
+    unseen = islice(held_back_cases(recipe, shared_data / "hippocampus-mr"), UNSEEN_CASES)
+    rows = evaluate_bundle(SHIPPED / "hippocampus-mr", unseen, threads=1)
+    assert 0.85 < over_structures(rows, "dice").mean < 0.93  # above: the cases were seen after all
 
 
 def test_the_phantom_model_on_a_phantom_it_never_saw():
     phantom = draw_thorax(3_000_000)
-    (score,) = evaluate_bundle(SHIPPED / "thorax-phantom", [("phantom", phantom.image, phantom.truth)], threads=1)
-    assert score.mean > 0.8
+    case = HeldBack("phantom", lambda: ((phantom.image,), phantom.truth))
+    rows = evaluate_bundle(SHIPPED / "thorax-phantom", [case], threads=1)
+    assert over_structures(rows, "dice").mean > 0.8

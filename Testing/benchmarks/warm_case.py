@@ -24,9 +24,9 @@ from MedSegDLLib.models import find_model  # noqa: E402
 from MedSegDLLib.scene.headless import new_scene  # noqa: E402
 from MedSegDLLib.scene.segments import write_segmentation  # noqa: E402
 from MedSegDLLib.scene.volumes import node_from_volume  # noqa: E402
-from MedSegTrainLib.evaluation.evaluate import dice  # noqa: E402
+from MedSegTrainLib.evaluation.metrics import case_scores  # noqa: E402
 from MedSegTrainLib.training.recipe import read_recipe  # noqa: E402
-from MedSegTrainLib.training.train import folder_split  # noqa: E402
+from MedSegTrainLib.training.recipe_cases import folder_split  # noqa: E402
 
 MODEL = "hippocampus-mr"
 VARIANTS = {
@@ -62,7 +62,9 @@ def _run(cases, options: dict) -> tuple[list[float], list[float]]:
                 worker.load(bundle.folder, "cpu", **options)
             labels = _file_to_segments(worker, case.image, bundle)
             seconds.append(time.perf_counter() - start)
-            scores.append(mean(dice(labels.array, read_volume(case.label).array, bundle.spec).values()))
+            truth = read_volume(case.label)
+            found = case_scores(labels.array, truth.array, bundle.spec.labels, truth.grid.spacing_mm)
+            scores.append(mean(each.values["dice"] for each in found.values() if "dice" in each.values))
     return seconds, scores
 
 

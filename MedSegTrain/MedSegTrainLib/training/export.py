@@ -4,39 +4,62 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from safetensors.torch import save_file
 
+from MedSegDLLib.atomic import output_errors
 from MedSegDLLib.bundle import GRAPH, WEIGHTS, Bundle, write_metadata
 from MedSegDLLib.engine.private_openvino import openvino
 from MedSegDLLib.engine.torch_runtime import load_network
+from MedSegDLLib.errors import ModelError
+from MedSegDLLib.model_store import ModelStore
 
-from .model_card import write_model_card
-from .recipe import Recipe
+from .checkpoints import trained_weights
+from .facts import FACTS, read_facts
+from .heads import built
+from .model_card import FACTS_IN_BUNDLE, write_model_card
+from .recipe_fields import Recipe
+
+__all__ = ["export_bundle", "export_graph", "install", "trained_weights"]
+
+_TOLERANCE = 1e-4
 
 
 def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
-    """Write the bundle of a trained recipe into `folder` and read it back.
+    """Write the bundle of a trained recipe into `folder`, read it back, and compare it with what was trained.
 
     Weights are kept in half precision, in the safetensors and in the graph alike: half the size, and both runtimes
-    compute with the same numbers.
+    compute with the same numbers. What is known of the training (`facts`) is taken from beside the checkpoint. A bundle
+    that is there already stays until the new one is complete.
+
+    Raises:
+        ModelError: what was read back does not compute what was trained.
+        OutputError: the disk does not take it.
     """
-    (folder / WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
-    save_file(_half_precision(trained_weights(checkpoint)), folder / WEIGHTS)
-    shutil.copyfile(recipe.licence_path, folder / "LICENSE")
-    bundle = write_metadata(folder, recipe.description, recipe.spec)
-    export_graph(bundle)
+    workshop = folder.with_name(f".{uuid4().hex[:8]}-{folder.name}")
+    try:
+        with output_errors(folder):
+            (workshop / WEIGHTS).parent.mkdir(parents=True)
+            _write(recipe, checkpoint, workshop)
+            shutil.rmtree(folder, ignore_errors=True)
+            workshop.rename(folder)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    return Bundle.load(folder)
+
+
+def _write(recipe: Recipe, checkpoint: Path, folder: Path) -> None:
+    weights = _half_precision(trained_weights(checkpoint))
+    save_file(weights, folder / WEIGHTS)
+    (folder / "LICENSE").write_text(recipe.licence_text, encoding="utf-8")
+    _take_facts_along(checkpoint.parent, folder)
+    export_graph(write_metadata(folder, recipe.description, recipe.spec))
     bundle = write_metadata(folder, recipe.description, recipe.spec)  # again, now with the graph's checksums
     write_model_card(bundle, recipe)
     bundle.verify()
-    return bundle
-
-
-def trained_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The averaged weights of the network in a training's checkpoint."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    return {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+    _check_that_it_is_the_trained_one(bundle, weights)
 
 
 def export_graph(bundle: Bundle) -> None:
@@ -44,13 +67,44 @@ def export_graph(bundle: Bundle) -> None:
 
     A network that finds instances stays without: how many it finds decides what it computes, and no graph says that.
     """
-    spec, network = bundle.spec, load_network(bundle).eval()
+    network = load_network(bundle).eval()
     if hasattr(network, "instances"):
         return
-    patch = spec.patch_kji if spec.network.spatial_dims == 3 else spec.patch_kji[1:]
-    window = torch.zeros(1, spec.network.in_channels, *patch)
+    window = torch.zeros(_window_shape(bundle))
     model = openvino.convert_model(network, example_input=window, input=[list(window.shape)])
     openvino.save_model(model, bundle.folder / GRAPH, compress_to_fp16=True)
+
+
+def install(bundle: Bundle) -> Path:
+    """Offer the model in MedSegDL; it takes the place of one of its name. Returns where it lies now."""
+    with ModelStore().stage(bundle.folder) as staged:
+        return staged.install(replace=True)
+
+
+def _window_shape(bundle: Bundle) -> tuple[int, ...]:
+    network = bundle.spec.network
+    return 1, network.in_channels, *bundle.spec.patch_kji[-network.spatial_dims :]
+
+
+def _check_that_it_is_the_trained_one(bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
+    """On one random window, in what MedSegDL loads and in what was trained."""
+    trained = built(bundle.spec.network)
+    trained.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    window = torch.randn(_window_shape(bundle), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = (network.eval()(window) for network in (trained, load_network(Bundle.load(bundle.folder))))
+    if not torch.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
+        raise ModelError(
+            f"The bundle '{bundle.name}' does not compute what was trained: its logits differ by up to "
+            f"{float((found - expected).abs().max()):.3g}.",
+            "Export it again; if that does not help, the network and its arguments do not fit each other.",
+        )
+
+
+def _take_facts_along(run: Path, folder: Path) -> None:
+    if read_facts(run):
+        (folder / FACTS_IN_BUNDLE).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / FACTS, folder / FACTS_IN_BUNDLE)
 
 
 def _half_precision(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from MedSegDLLib.atomic import output_errors
 from MedSegDLLib.bundle import MODEL_CARD, Bundle
+from MedSegDLLib.interaction.measures import seconds_text
 
-from .recipe import Recipe
+from .facts import FACTS, read_facts
+from .recipe_fields import Recipe
+
+FACTS_IN_BUNDLE = MODEL_CARD.parent / FACTS
+
+_OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD with Nesterov's momentum"}
+_LOSSES = {
+    "cross_entropy": "cross-entropy",
+    "dice": "Dice",
+    "dice_ce": "Dice and cross-entropy",
+    "focal": "focal",
+    "tversky": "Tversky",
+    "boundary": "Dice, cross-entropy and boundary",
+}
 
 
 def write_model_card(bundle: Bundle, recipe: Recipe) -> None:
-    """Write docs/README.md from the bundle's metadata, its results and its recipe."""
+    """Write docs/README.md from the bundle's metadata, its results, its recipe and what is known of its training."""
     path = bundle.folder / MODEL_CARD
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(_card(bundle, recipe), encoding="utf-8")
+    with output_errors(path):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(_card(bundle, recipe), encoding="utf-8")
 
 
 def _card(bundle: Bundle, recipe: Recipe) -> str:
     spec, about = bundle.spec, bundle.metadata
+    facts = read_facts(bundle.folder / FACTS_IN_BUNDLE.parent)
     sections = [
         f"# {about['title']}\n\n{about['description']}",
         f"**Use:** {about['intended_use']}",
         "## Structures\n\n" + _table(("value", "structure"), [(x.value, x.name) for x in spec.labels]),
-        "## Input\n\n"
-        f"{about['image_classes']}. Modality {', '.join(spec.modality)}; resampled to "
-        f"{' x '.join(f'{s:g}' for s in spec.spacing_mm)} mm; windows of {' x '.join(map(str, spec.patch))} voxels.",
-        f"## Data and licence\n\n{about['data_source']}. Licence of the weights: {spec.licence} (see LICENSE).",
-        "## Training\n\n" + " ".join((_training(recipe), about.get("training_note", ""))).strip(),
+        "## Input\n\n" + _input(bundle),
+        f"## Data and licence\n\n{_data(bundle, facts)} Licence of the weights: {spec.licence} (see LICENSE).",
+        "## Training\n\n" + " ".join((_training(recipe), _course(facts), about.get("training_note", ""))).strip(),
         "## Measured\n\n" + _results(spec.results),
     ]
     if about.get("limits"):
@@ -34,13 +49,52 @@ def _card(bundle: Bundle, recipe: Recipe) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _training(recipe: Recipe) -> str:
-    plan = recipe.optimisation
+def _input(bundle: Bundle) -> str:
+    spec = bundle.spec
+    channels = f"Channels: {', '.join(spec.channels)}. " if len(spec.channels) > 1 else ""
     return (
-        f"Network `{recipe.spec.network.name}` {recipe.spec.network.arguments}. {plan.steps} steps of {plan.batch} "
-        f"windows, AdamW from {plan.learning_rate:g}, Dice and cross-entropy loss, exponential average of the weights. "
-        f"Recipe: `MedSegTrain/Resources/Recipes/{recipe.name}.yaml`."
+        f"{bundle.metadata['image_classes']}. {channels}Modality {', '.join(spec.modality)}; resampled to "
+        f"{' x '.join(f'{s:g}' for s in spec.spacing_mm)} mm; windows of {' x '.join(map(str, spec.patch))} voxels."
     )
+
+
+def _data(bundle: Bundle, facts: dict) -> str:
+    source = f"{bundle.metadata['data_source']}."
+    if not facts:
+        return source
+    cases = facts["cases"]
+    return f"{source} {cases['training']} cases to train on, {cases['validation']} to validate; {facts['split']}."
+
+
+def _training(recipe: Recipe) -> str:
+    plan, loss = recipe.optimisation, recipe.loss
+    length = f"{plan.steps} steps" if plan.steps else f"{plan.epochs} epochs"
+    average = ", exponential average of the weights" if plan.averaging_decay else ""
+    preset = f" (preset {recipe.preset})" if recipe.preset else ""
+    return (
+        f"Network `{recipe.spec.network.name}` {recipe.spec.network.arguments}. {length} of {plan.batch} "
+        f"windows, {_OPTIMISERS[plan.optimiser]} from {plan.learning_rate:g}, {_LOSSES[loss.name]} loss{average}. "
+        f"Recipe: `{recipe.name}`{preset}."
+    )
+
+
+def _course(facts: dict) -> str:
+    """How the training went, in sentences; "" where nothing is known of it."""
+    if not facts:
+        return ""
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    sentences = [
+        f"It ended after {facts['steps']} steps and {seconds_text(facts['seconds'])} on {facts['hardware']} in "
+        f"{facts['precision']}, with seed {facts['seed']} ({versions})."
+    ]
+    best = facts["best"]
+    if best:
+        kept = "were kept" if facts["kept"].startswith("best") else "were not kept, the last were"
+        sentences.append(
+            f"The best weights, of epoch {best['epoch']}, reached a mean Dice of {best['dice']:.4f} on the validation "
+            f"cases and {kept}. That figure helped to choose them; it is no measurement."
+        )
+    return " ".join(sentences)
 
 
 def _results(results: dict) -> str:

@@ -1,126 +1,202 @@
-"""Everything that decides a training, in one validated file."""
+"""Recipes from named presets, from files and from settings; what is wrong with one is said at once.
+
+What a recipe holds is in `recipe_fields`, the presets lie in Resources/Recipes/presets.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import difflib
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
 
+from MedSegDLLib.atomic import replacing
 from MedSegDLLib.bundle import Specification
-from MedSegDLLib.errors import InputError, ModelError
+from MedSegDLLib.errors import InputError
 
-_LICENCES = Path(__file__).resolve().parents[2] / "Resources" / "Licences"
-_DESCRIBED = ("name", "version", "title", "task", "description", "authors", "copyright")
-_DESCRIBED_IN_THE_CARD = ("data_source", "image_classes", "intended_use")
+from .heads import supervision_argument
+from .recipe_fields import (
+    Augmentation,
+    Checkpoints,
+    Data,
+    Loss,
+    Optimisation,
+    Recipe,
+    Validation,
+)
 
+__all__ = [
+    "Augmentation",
+    "Checkpoints",
+    "Data",
+    "Loss",
+    "Optimisation",
+    "Recipe",
+    "Validation",
+    "make_recipe",
+    "merged",
+    "parsed_settings",
+    "preset_names",
+    "read_recipe",
+    "recipe_from",
+    "with_overrides",
+    "write_recipe",
+]
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+PRESETS = Path(__file__).resolve().parents[2] / "Resources" / "Recipes" / "presets"
 
-
-class Data(_Strict):
-    """Where the cases come from: a folder of files, or phantoms drawn while training."""
-
-    source: Literal["folder", "thorax-phantom"]
-    cases: int | None = Field(None, gt=0, description="phantoms to draw")
-    held_back: int | None = Field(None, gt=0, description="phantoms to judge on")
-    folds: int = Field(5, ge=2)
-    fold: int = Field(0, ge=0)
-    split_seed: int = 0
-
-    @model_validator(mode="after")
-    def _check(self):
-        if self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} does not exist; {self.folds} folds are counted from 0")
-        if self.source == "thorax-phantom" and not (self.cases and self.held_back):
-            raise ValueError("phantoms need the numbers 'cases' and 'held_back'")
-        return self
-
-
-class Augmentation(_Strict):
-    """Random changes of a training patch; probabilities and ranges as in nnU-Net where it has them."""
-
-    rotation_degrees: float = Field(30, ge=0, le=180)
-    scale: float = Field(0.25, ge=0, lt=1, description="largest relative change of size")
-    affine_probability: float = Field(0.5, ge=0, le=1)
-    noise_probability: float = Field(0.1, ge=0, le=1)
-    blur_probability: float = Field(0.1, ge=0, le=1)
-    intensity_probability: float = Field(0.15, ge=0, le=1)
-    low_resolution_probability: float = Field(0.1, ge=0, le=1)
-    mirror: tuple[bool, bool, bool] = Field((True, True, True), description="along i, j, k")
+_EITHER = ("steps", "epochs")
 
 
-class Optimisation(_Strict):
-    steps: int = Field(gt=0)
-    batch: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(3e-5, ge=0)
-    warmup_steps: int = Field(100, ge=0)
-    averaging_decay: float = Field(0.999, ge=0, lt=1, description="of the exponential average of the weights")
-    foreground_share: float = Field(0.33, ge=0, le=1, description="patches centred on a structure")
-    seed: int = 0
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-class Recipe(_Strict):
-    """A model to be: what it segments (`medseg`, as in its bundle) and how it learns."""
+def make_recipe(
+    name: str,
+    specification: Specification,
+    description: dict,
+    preset: str = "modern",
+    overrides: dict | None = None,
+) -> Recipe:
+    """A preset for the network and the data that a specification describes.
 
-    name: str
-    description: dict
-    medseg: dict
-    data: Data
-    optimisation: Optimisation
-    augmentation: Augmentation = Augmentation()
+    Args:
+        name: of the recipe and of its bundle.
+        description: MONAI's keys for the bundle; what is missing is filled in plainly.
+        overrides: any of a recipe's entries, nested as in its file; they win.
 
-    @field_validator("description")
-    @classmethod
-    def _check_description(cls, description: dict) -> dict:
-        missing = [key for key in _DESCRIBED + _DESCRIBED_IN_THE_CARD if key not in description]
-        if missing:
-            raise ValueError(f"lacks {', '.join(missing)}")
-        return description
-
-    @property
-    def spec(self) -> Specification:
-        """What the bundle will say; it may be mirrored in inference along the axes that training mirrors.
-
-        That is not across slices for a network that sees one at a time.
-        """
-        spec = Specification.from_dict({"format": 1, **self.medseg})
-        i, j, k = self.augmentation.mirror
-        mirrored = (i, j, k and spec.network.spatial_dims == 3)
-        return replace(spec, inference=replace(spec.inference, mirror_axes=mirrored))
-
-    @property
-    def licence_path(self) -> Path:
-        """The text of the licence of the weights."""
-        return _LICENCES / f"{self.spec.licence.replace(' ', '-')}.txt"
-
-    def check(self) -> None:
-        """Raise ModelError for what would otherwise show only after hours of training."""
-        if not self.licence_path.is_file():
-            raise ModelError(f"The text of the licence '{self.spec.licence}' is not at hand in {_LICENCES}.")
+    Raises InputError that names what is wrong.
+    """
+    medseg = {key: value for key, value in specification.to_dict().items() if key != "format"}
+    described = _plain_description(name, specification) | description | {"name": name}
+    data = {"preset": preset, "name": name, "description": described, "medseg": medseg}
+    return recipe_from(merged(data, overrides or {}), f"recipe '{name}'")
 
 
 def read_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe in YAML. Raises InputError that names what is wrong with it."""
     path = Path(path)
     try:
-        recipe = Recipe(**yaml.safe_load(path.read_text(encoding="utf-8")))
-        recipe.check()
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The recipe '{path}' cannot be read.", "Check the path.", str(error)) from error
-    except (yaml.YAMLError, ValidationError, TypeError, ModelError) as error:
-        raise InputError(f"The recipe '{path.name}' is wrong: {_cause(error)}", "Correct it.", str(error)) from error
-    return recipe
+    except yaml.YAMLError as error:
+        raise _wrong(f"recipe '{path.name}'", " ".join(str(error).split()), error) from error
+    return recipe_from(data, f"recipe '{path.name}'")
 
 
-def _cause(error: Exception) -> str:
-    if isinstance(error, ModelError):
-        return error.message
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
-    return " ".join(str(error).split())
+def write_recipe(recipe: Recipe, path: str | Path) -> None:
+    """All of it, the preset's values too, so that it can be read when the preset has changed."""
+    with replacing(path) as partial:
+        text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        partial.write_text(text, encoding="utf-8")
+
+
+def with_overrides(recipe: Recipe, overrides: dict) -> Recipe:
+    """Raises InputError that names what is wrong with them."""
+    if not overrides:
+        return recipe
+    return recipe_from(merged(recipe.model_dump(mode="json"), overrides), f"recipe '{recipe.name}'")
+
+
+def recipe_from(data: Any, what: str) -> Recipe:
+    """A recipe from nested entries. Raises InputError that begins with `what`."""
+    if not isinstance(data, dict):
+        raise _wrong(what, "it is no list of named entries")
+    data = merged(_preset(data["preset"], what), data) if data.get("preset") is not None else data
+    try:
+        # through JSON, whose strict mode takes no text for a number but a list for a tuple
+        recipe = Recipe.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise _wrong(what, _in_words(error), error) from error
+    except TypeError as error:
+        raise _wrong(what, str(error), error) from error
+    return _supervised(recipe)
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """A copy of `base` with `changes`, which win, entry by entry at every depth; steps take the place of epochs."""
+    result = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = merged(base[key], value) if nested else value
+        if key in _EITHER and value is not None:
+            result |= {other: None for other in _EITHER if other != key and changes.get(other) is None}
+    return result
+
+
+def parsed_settings(settings: Iterable[str]) -> dict:
+    """Overrides from "optimisation.steps=100", as a command line takes them. Raises InputError."""
+    overrides: dict = {}
+    for setting in settings:
+        place, equals, text = setting.partition("=")
+        if not equals or not place:
+            raise InputError(f"'{setting}' is no setting.", "Write it as optimisation.steps=100.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"The value of '{setting}' cannot be read.", "Write it as in YAML.", str(error)) from error
+        for key in reversed(place.split(".")):
+            value = {key: value}
+        overrides = merged(overrides, value)
+    return overrides
+
+
+def _preset(name: str, what: str) -> dict:
+    if name not in preset_names():
+        raise _wrong(what, f"preset: there is no '{name}'; there are {', '.join(preset_names())}")
+    return yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _supervised(recipe: Recipe) -> Recipe:
+    """With every depth of the network supervised, if the recipe wants it and the network can."""
+    network = recipe.spec.network
+    argument = supervision_argument(network.name) if recipe.loss.deep_supervision else None
+    if argument is None or argument in network.arguments:
+        return recipe
+    arguments = {**network.arguments, argument: True}
+    return recipe.model_copy(update={"medseg": merged(recipe.medseg, {"network": {"arguments": arguments}})})
+
+
+def _plain_description(name: str, spec: Specification) -> dict:
+    structures = ", ".join(label.name for label in spec.labels)
+    return {
+        "version": "0.1.0",
+        "title": name,
+        "task": f"Segmentation of {structures}",
+        "description": f"Segments {structures}.",
+        "authors": "Not stated",
+        "copyright": "Not stated",
+        "data_source": "Not stated",
+        "image_classes": " + ".join(spec.modality) or "Not stated",
+        "intended_use": "Research. Not for diagnosis.",
+    }
+
+
+def _wrong(what: str, cause: str, error: Exception | None = None) -> InputError:
+    return InputError(f"The {what} is wrong: {cause.rstrip('.')}.", "Correct it.", str(error or ""))
+
+
+def _in_words(error: ValidationError) -> str:
+    """The first problem: where it is, what it is, and what may stand there."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        return f"{'.'.join(place)}: {_what_there_is(place)}"
+    words = first["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(place)}: {words}" if place else words
+
+
+def _what_there_is(place: list[str]) -> str:
+    model: type[BaseModel] = Recipe
+    for key in place[:-1]:
+        model = model.model_fields[key].annotation
+    known = list(model.model_fields)
+    alike = difflib.get_close_matches(place[-1], known, 1)
+    hint = f" (did you mean '{alike[0]}'?)" if alike else ""
+    return f"there is no such entry{hint}; there are {', '.join(known)}"

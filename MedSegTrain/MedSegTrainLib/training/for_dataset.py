@@ -1,0 +1,95 @@
+"""From a data set and the name of a network to what `train` takes: split, plan, recipe, prepared cases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from MedSegDLLib.errors import InputError
+from MedSegDLLib.folders import cache_folder
+
+from ..data import splits
+from ..data.cache import SampleCache
+from ..data.dataset import Dataset, Skipped
+from ..data.fingerprint import fingerprint
+from ..data.planning import Plan, plan
+from ..data.samples import Sample
+from .recipe import make_recipe, merged
+from .recipe_fields import Recipe
+
+SPLITS = "splits.json"
+_PLANNED_BATCH = ("modern",)
+"""Presets that leave the batch to planning, as nnU-Net does; it then fits the memory and the size of the images."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Samples to train on and to validate on, and the cases that could not be used."""
+
+    training: list[Callable[[], Sample]]
+    validation: list[Callable[[], Sample]]
+    skipped: tuple[Skipped, ...]
+
+
+def split_of(dataset: Dataset, folds: int, fold: int, seed: int, folder: Path) -> splits.Split:
+    """One of the splits in the folder's splits.json, which is made by the first call. `folds` 1: 70/15/15.
+
+    Raises InputError where there is no such fold, or the file leaks or is of other data.
+    """
+    path = folder / SPLITS
+    if not path.exists():
+        made = (splits.single(dataset, seed=seed),) if folds == 1 else splits.k_fold(dataset, folds, seed)
+        splits.write(path, made, dataset, seed)
+    found = splits.read(path, dataset)
+    if not 0 <= fold < len(found):
+        raise InputError(f"There is no fold {fold} in '{path}'.", f"Choose one from 0 to {len(found) - 1}.")
+    splits.check(found[fold], dataset)
+    return found[fold]
+
+
+def planned_for(dataset: Dataset, split: splits.Split, network: str, dims: int, memory_gb: float, workers: int) -> Plan:
+    """A plan that knows the cases to train on alone."""
+    cases = dataset.select(split.train)
+    kept = cache_folder() / "fingerprints"
+    facts = fingerprint(cases, dataset.labels, dataset.channels, kept=kept, workers=workers)
+    return plan(facts, dataset, network, dims, memory_gb=memory_gb)
+
+
+def recipe_for(dataset: Dataset, planned: Plan, preset: str, data: dict, overrides: dict, name: str = "") -> Recipe:
+    """The preset for a plan.
+
+    Args:
+        data: entries of the recipe's `data`: folds, fold, split_seed.
+        overrides: any entries of the recipe; they win.
+        name: of the model; else made of the data set's and the network's.
+    """
+    specification = planned.specification
+    name = name or _safe(f"{dataset.name}-{specification.network.name}")
+    about = {
+        "title": f"{dataset.about.get('title') or dataset.name}, {specification.network.name}",
+        "data_source": dataset.about.get("source") or dataset.about.get("title") or dataset.name,
+    }
+    given = {"data": {"name": dataset.name, **data}}
+    if preset in _PLANNED_BATCH:
+        given["optimisation"] = {"batch": planned.batch}
+    return make_recipe(name, specification, about, preset, merged(given, overrides))
+
+
+def prepared(
+    dataset: Dataset, split: splits.Split, recipe: Recipe, cache: Path, progress: Progress, workers: int = 0
+) -> Prepared:
+    """The cases as the recipe's network sees them, kept in the cache for the next time."""
+    store = SampleCache(cache, recipe.spec)
+    made, skipped = [], ()
+    for names in (split.train, split.validation):
+        made.append(store.samples(dataset.select(names), progress, workers=workers) if names else [])
+        skipped += store.skipped if names else ()
+    return Prepared(*made, skipped)
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "model"

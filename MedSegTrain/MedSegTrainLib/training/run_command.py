@@ -1,0 +1,111 @@
+"""What the command `train` does, from its options to the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from MedSegDLLib.bundle import Bundle
+from MedSegDLLib.folders import cache_folder
+
+from ..data.dataset import open_dataset
+from ..data.plan_files import read_plan
+from .checkpoints import newest_whole
+from .estimate import estimate
+from .export import export_bundle, install
+from .for_dataset import planned_for, prepared, recipe_for, split_of
+from .machine import Machine
+from .recipe import parsed_settings, read_recipe, with_overrides
+from .recipe_cases import folder_split, recipe_samples
+from .recipe_fields import Recipe
+from .run_folder import DONE, PREPARING
+from .run_session import RunSession
+from .train import Samples, train
+
+BUNDLE = "bundle"
+
+
+def train_dataset(options) -> int:
+    """Train on a data set; the folder of the training gets its split, its recipe and the bundle."""
+    _use_threads(options.threads)
+    Machine.choose(options.devices, options.cpu, options.nodes)  # before anything that takes long
+    dataset = open_dataset(options.dataset)
+    with RunSession(options.output) as session:
+        recipe = read_recipe(options.recipe) if options.recipe else None
+        data = recipe.data.model_dump() if recipe else _data(options)
+        split = split_of(dataset, data["folds"], data["fold"], data["split_seed"], options.output)
+        overrides = parsed_settings(options.settings)
+        if recipe:
+            recipe = with_overrides(recipe, overrides)
+        else:
+            session.say(PREPARING, "Measuring the cases")
+            arguments = options.network, options.dims, options.memory, options.workers
+            planned = read_plan(options.plan) if options.plan else planned_for(dataset, split, *arguments)
+            recipe = recipe_for(dataset, planned, options.preset, data, overrides, options.name)
+        with _told(session) as progress:
+            cache = options.cache or cache_folder() / "samples"
+            samples = prepared(dataset, split, recipe, cache, progress, options.workers)
+        for case in samples.skipped:
+            print(f"Left out: {case.what}: {case.why}")
+        return _run(options, session, recipe, samples.training, samples.validation, options.output / BUNDLE)
+
+
+def train_recipe(options) -> int:
+    """Train a recipe that says itself where its cases come from."""
+    _use_threads(options.threads)
+    recipe = with_overrides(read_recipe(options.recipe), parsed_settings(options.settings))
+    if recipe.data.source == "folder":
+        folder_split(recipe, options.data)  # raises what is wrong with it before anything is written
+    Machine.choose(options.devices, options.cpu, options.nodes)
+    with RunSession(options.runs / recipe.name) as session:
+        return _run(options, session, recipe, recipe_samples(recipe, options.data), (), options.output / recipe.name)
+
+
+def _run(options, session: RunSession, recipe: Recipe, training: Samples, validation: Samples, bundle: Path) -> int:
+    folder = session.folder.path
+    if session.leads and (options.estimate or newest_whole(folder)[0] is None):
+        machine = Machine.choose(options.devices, options.cpu, options.nodes)
+        print(estimate(recipe, training, validation, machine=machine, workers=options.workers).in_words)
+    if options.estimate:
+        session.say(DONE, "Estimated only")
+        return 0
+    where = {"devices": options.devices, "nodes": options.nodes, "allow_cpu": options.cpu, "workers": options.workers}
+    checkpoint = train(recipe, folder, training, validation, initial=options.initial, control=session, **where)
+    if session.leads:
+        _finish(options, session, export_bundle(recipe, checkpoint, bundle))
+    return 0
+
+
+def _finish(options, session: RunSession, bundle: Bundle) -> None:
+    words = f"Wrote {bundle.folder}, {bundle.size_bytes / 1e6:.1f} MB."
+    if options.install:
+        install(bundle)
+        words += f" MedSegDL offers it as '{bundle.name}'."
+    print(words)
+    session.say(DONE, words, remaining_seconds=0.0)
+
+
+def _data(options) -> dict:
+    return {"folds": options.folds, "fold": options.fold, "split_seed": options.split_seed}
+
+
+def _use_threads(count: int | None) -> None:
+    if count:
+        torch.set_num_threads(count)
+
+
+@contextmanager
+def _told(session: RunSession) -> Iterator[Callable[[int, int, str], None]]:
+    """Something to tell how many cases are done; drawn as a bar, and said in the status."""
+    with tqdm(unit="case", desc="Preparing", disable=None) as bar:
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.total, bar.n = total, done
+            bar.refresh()
+            session.say(PREPARING, f"Preparing the cases: {done} of {total}")
+
+        yield show

@@ -1,0 +1,262 @@
+"""A training that is killed, paused, stopped, or whose disk fails, and goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from MedSegDLLib.errors import CancelledError, InputError, MedSegError, ModelError, OutputError
+from MedSegTrainLib.training import checkpoints
+from MedSegTrainLib.training.checkpoints import BEST, LAST, PREVIOUS, is_whole, newest_whole, trained_weights
+from MedSegTrainLib.training.run_folder import CONTINUE, DONE, FAILED, PAUSE, PAUSED, STOP, STOPPED, RunFolder
+from MedSegTrainLib.training.run_session import RunSession
+from MedSegTrainLib.training.train import train
+from training_run_cases import samples, tiny_recipe, training_process
+
+SAME = {"rel": 1e-4, "abs": 1e-6}
+CURVE = ("epoch", "step", "loss", "validation_loss", "dice", "miou", "learning_rate")
+
+
+def run(folder: Path, training=None, **changes) -> Path:
+    recipe = tiny_recipe(**changes)
+    training = training or samples(recipe, range(3))
+    return train(recipe, folder, training, samples(recipe, (7, 8)), devices="cpu")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """The folder of a training that nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    run(folder)
+    return folder
+
+
+def assert_same_training(folder: Path, other: Path) -> None:
+    ours, theirs = (RunFolder(path).events() for path in (folder, other))
+    assert len(ours) == len(theirs) == 3
+    for one, two in zip(ours, theirs):
+        assert [one[name] for name in CURVE] == pytest.approx([two[name] for name in CURVE], **SAME)
+    weights, expected = (trained_weights(path / LAST) for path in (folder, other))
+    assert all(torch.allclose(weights[name], expected[name], rtol=1e-3, atol=1e-5) for name in weights)
+
+
+@pytest.mark.parametrize(
+    "patches",
+    [
+        37 * 2,  # in the middle of the second epoch
+        pytest.param(50 * 2, marks=pytest.mark.slow),  # after its last step and validation
+    ],
+)
+def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, undisturbed, patches):
+    process = training_process(tmp_path / "run", "--kill-at", str(patches))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, output
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.status().has_process and 30 <= newest_step(tmp_path / "run") <= patches // 2
+    run(tmp_path / "run")
+    assert_same_training(tmp_path / "run", undisturbed)
+    assert folder.status().state == DONE
+
+
+def newest_step(folder: Path) -> int:
+    return torch.load(newest_whole(folder)[0], weights_only=True)["global_step"]
+
+
+class Asking:
+    """A sample that does something when it has been asked for so many times."""
+
+    def __init__(self, sample, times: int, then):
+        self._sample, self._left, self._then = sample, times, then
+
+    def __call__(self):
+        self._left -= 1
+        if self._left == 0:
+            self._then()
+        return self._sample()
+
+
+def interrupted(folder: Path, patches: int, then, **changes):
+    """A training in which `then` happens when so many patches were made."""
+    recipe = tiny_recipe(**changes)
+    (sample,) = samples(recipe, range(1))
+    counted = Asking(sample, patches, then)
+    return train(recipe, folder, [counted], samples(recipe, (7, 8)), devices="cpu")
+
+
+def test_a_stop_is_answered_within_a_step_and_nothing_is_lost(tmp_path):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(CancelledError, match="Stopped after step 17 of 60. The same command goes on"):
+        interrupted(tmp_path, 2 * 17, lambda: folder.ask(STOP))
+    assert folder.status().state == STOPPED and newest_step(tmp_path) == 17
+    interrupted(tmp_path, -1, None)
+    assert folder.status().state == DONE and [event["step"] for event in folder.events()] == [25, 50, 60]
+
+
+def test_a_stop_in_a_step_before_a_validation_waits_for_it(tmp_path):
+    with pytest.raises(CancelledError, match="Stopped after step 25"):
+        interrupted(tmp_path, 2 * 25, lambda: RunFolder(tmp_path).ask(STOP))
+    assert [event["epoch"] for event in RunFolder(tmp_path).events()] == [1]
+
+
+def test_the_end_of_a_jobs_time_stops_a_training_in_order(tmp_path):
+    with pytest.raises(CancelledError, match="Stopped after step 12"):
+        interrupted(tmp_path, 2 * 12, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert newest_step(tmp_path) == 12
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_paused_training_waits_until_it_is_asked_to_go_on(tmp_path, undisturbed):
+    folder, seen = RunFolder(tmp_path), []
+
+    def go_on_later():
+        while folder.status().state != PAUSED:
+            time.sleep(0.02)
+        seen.append((folder.status().state, newest_step(tmp_path)))
+        folder.ask(CONTINUE)
+
+    def pause():
+        folder.ask(PAUSE)
+        threading.Thread(target=go_on_later).start()
+
+    recipe = tiny_recipe()
+    training = samples(recipe, range(3))
+    training[0] = Asking(training[0], 20, pause)
+    train(recipe, tmp_path, training, samples(recipe, (7, 8)), devices="cpu")
+    assert len(seen) == 1 and seen[0][0] == PAUSED and 10 < seen[0][1] < 60
+    assert_same_training(tmp_path, undisturbed)
+
+
+def test_a_paused_training_can_be_stopped(tmp_path):
+    folder = RunFolder(tmp_path)
+
+    def stop_later():
+        while folder.status().state != PAUSED:
+            time.sleep(0.02)
+        folder.ask(STOP)
+
+    def pause():
+        folder.ask(PAUSE)
+        threading.Thread(target=stop_later).start()
+
+    with pytest.raises(CancelledError):
+        interrupted(tmp_path, 20, pause)
+    assert folder.status().state == STOPPED
+
+
+# Disks
+
+
+class FullDisk:
+    """A file on a disk that becomes full while it is written."""
+
+    def __init__(self, file):
+        self._file, self._room = file, 40_000
+
+    def write(self, data) -> int:
+        self._room -= len(data)
+        if self._room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_stays_whole(tmp_path, undisturbed, monkeypatch):
+    def fill():
+        monkeypatch.setattr(checkpoints, "open", lambda *a: FullDisk(open(*a)), raising=False)
+
+    recipe = tiny_recipe()
+    training = samples(recipe, range(3))
+    training[0] = Asking(training[0], 10, fill)
+    with pytest.raises(OutputError, match=".ckpt' could not be written: the disk is full. Free some space"):
+        train(recipe, tmp_path, training, samples(recipe, (7, 8)), devices="cpu")
+    folder = RunFolder(tmp_path)
+    assert folder.status().state == FAILED and "the disk is full" in folder.status().message
+    assert is_whole(tmp_path / LAST) and newest_step(tmp_path) == 10
+    assert not list(tmp_path.glob(".*.ckpt"))  # nothing half written takes up what little room there is
+    monkeypatch.undo()
+    run(tmp_path)
+    assert_same_training(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, undisturbed, damage, capsys):
+    with pytest.raises(CancelledError):
+        interrupted_by_stop(tmp_path)
+    last = tmp_path / LAST
+    content = bytearray(last.read_bytes())
+    if damage == "cut":
+        content = content[:-100]
+    else:
+        content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    assert newest_whole(tmp_path) == (tmp_path / PREVIOUS, [last])
+    run(tmp_path)
+    assert "The checkpoint last.ckpt is damaged. The training goes on from previous.ckpt." in capsys.readouterr().out
+    assert_same_training(tmp_path, undisturbed)
+
+
+def interrupted_by_stop(folder: Path) -> None:
+    recipe = tiny_recipe()
+    training = samples(recipe, range(3))
+    training[0] = Asking(training[0], 30, lambda: RunFolder(folder).ask(STOP))
+    train(recipe, folder, training, samples(recipe, (7, 8)), devices="cpu")
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_started_anew(tmp_path):
+    for name in (LAST, PREVIOUS):
+        (tmp_path / name).write_bytes(b"PK nothing")
+    with pytest.raises(ModelError, match="All checkpoints in .* are damaged: .*Delete them to start anew"):
+        run(tmp_path)
+
+
+def test_the_best_checkpoint_is_that_of_the_best_epoch(undisturbed):
+    events = RunFolder(undisturbed).events()
+    best = max(events, key=lambda event: event["dice"])
+    assert torch.load(undisturbed / BEST, weights_only=True)["global_step"] == best["step"]
+
+
+# Two in one folder, and other folders
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    with (
+        RunSession(tmp_path),
+        pytest.raises(InputError, match=f"Another training runs in .*: process {os.getpid()} on"),
+    ):
+        run(tmp_path)
+    run(tmp_path, optimisation={"steps": 2})
+
+
+def test_a_folder_of_another_network_is_refused(undisturbed):
+    with pytest.raises(InputError, match="holds a training of 'balls' with another network, patch or labels"):
+        run(undisturbed, medseg={"patch": [8, 8, 8]}, optimisation={"steps": 70})
+
+
+def test_a_finished_training_is_not_trained_again_and_a_longer_one_goes_on(tmp_path, undisturbed):
+    run(tmp_path, optimisation={"steps": 20})
+    before = (tmp_path / LAST).stat().st_mtime_ns
+    run(tmp_path, optimisation={"steps": 20})
+    assert (tmp_path / LAST).stat().st_mtime_ns == before
+    run(tmp_path, optimisation={"steps": 30})
+    assert newest_step(tmp_path) == 30
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
+    with pytest.raises(MedSegError, match="The loss is no number any more .*lower optimisation.learning_rate"):
+        run(tmp_path, optimisation={"learning_rate": 1e30, "clip": None, "warmup_steps": 0})
+    assert RunFolder(tmp_path).status().state == FAILED
