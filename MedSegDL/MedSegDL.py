@@ -53,9 +53,10 @@ def registerEffect():
 
 @parameterNodeWrapper
 class MedSegDLParameterNode:
-    """What the user chose; the fields of MedSegDLLib.interaction.module.Choices, as a scene can keep them."""
+    """What the user chose; the fields of MedSegDLLib.interaction.module_ports.Choices, as a scene can keep them."""
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
+    moreVolumes: list[slicer.vtkMRMLScalarVolumeNode]
     allFrames: bool = False
     modelName: str = ""
     leftOut: list[str]
@@ -65,6 +66,7 @@ class MedSegDLParameterNode:
     device: str = "auto"
     overlapPercent: Annotated[int, WithinRange(OVERLAP_OF_THE_MODEL, 90)] = OVERLAP_OF_THE_MODEL
     mirror: bool = False
+    keepLargest: str = "model"
     allowOtherModality: bool = False
 
 
@@ -139,10 +141,9 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelsCollapsibleButton.layout().addWidget(self.modelsView.widget)
         self.batchView = BatchView(
             self.logic.segmenter,
-            lambda: self.presenter.choices.model,
+            lambda: self.presenter.choices,
             python=self.logic.workerPython,
             isBusy=lambda: self.presenter.is_busy,
-            deviceChooser=lambda: self.presenter.choices.device,
         )
         self.ui.batchCollapsibleButton.layout().addWidget(self.batchView.widget)
 
@@ -153,7 +154,8 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.ui.workerPythonEdit.currentPath = slicer.util.settingsValue(WORKER_PYTHON_SETTING, "") or ""
         self.ui.workerPythonEdit.connect("currentPathChanged(QString)", self.onWorkerPython)
-        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
+        self.ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onRoi)
+        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoi)
         self.ui.editButton.connect("clicked(bool)", self.onEdit)
         self.ui.tableButton.connect("clicked(bool)", self.onTable)
         self.ui.dicomButton.connect("clicked(bool)", self.onDicom)
@@ -211,6 +213,8 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._takeChoices()
 
     def _takeChoices(self, _caller=None, _event=None):
+        from MedSegDLLib.interaction.module_ports import KEEP_LARGEST
+
         node = self._parameterNode
         self.presenter.choose(
             replace(
@@ -225,12 +229,16 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 device=node.device,
                 overlap=None if node.overlapPercent == OVERLAP_OF_THE_MODEL else node.overlapPercent / 100,
                 mirror=True if node.mirror else None,
+                keep_largest=KEEP_LARGEST.get(node.keepLargest),
+                more_volume_nodes=tuple(node.moreVolumes),
                 allow_other_modality=node.allowOtherModality,
             )
         )
         self.view.refresh()
+        if self.batchView:
+            self.batchView.choicesChanged()
 
-    def onChosen(self, model=None, left_out=None, where=None, device=None):
+    def onChosen(self, model=None, left_out=None, where=None, device=None, keep_largest=None, more_volumes=None):
         """Keep what was chosen in a list that no parameter is connected to."""
         node = self._parameterNode
         if node is None:
@@ -244,6 +252,10 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 node.region = where
             if device is not None:
                 node.device = device
+            if keep_largest is not None:
+                node.keepLargest = keep_largest
+            if more_volumes is not None:
+                node.moreVolumes = more_volumes
 
     # Buttons
 
@@ -251,14 +263,15 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.presenter.refresh_models()
         self.view.refresh()
 
-    def onRoiAdded(self, roiNode):
-        from MedSegDLLib.scene.module_scene import surround
+    def onRoi(self, roiNode):
+        """One that has just been made begins as the box around the volume."""
+        from MedSegDLLib.scene.regions import surround_new
 
         volumeNode = self.presenter.choices.volume_node
-        if volumeNode:
-            surround(roiNode, volumeNode)
-        self.presenter.show()
-        self.view.refresh()
+        if self._parameterNode and roiNode and volumeNode:
+            surround_new(roiNode, volumeNode)
+            self.presenter.show()
+            self.view.refresh()
 
     def onWorkerPython(self, path):
         from MedSegDLLib.gui.shared import WORKER_PYTHON_SETTING
@@ -393,6 +406,7 @@ class MedSegDLTest(ScriptedLoadableModuleTest):
     def setUp(self):
         from MedSegDLLib.interaction.timings import Timings
 
+        self.environment = {name: os.environ.get(name) for name in ("MEDSEG_PRACTICE_SECONDS", "MEDSEG_MODELS")}
         slicer.mrmlScene.Clear()
         self.widget = slicer.modules.medsegdl.widgetRepresentation().self()
         self.segmenter = self._practiceSegmenter()
@@ -404,7 +418,10 @@ class MedSegDLTest(ScriptedLoadableModuleTest):
         self.parameters.modelName = "hippocampus-mr"
 
     def tearDown(self):
-        os.environ.pop("MEDSEG_PRACTICE_SECONDS", None)
+        for name, value in self.environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
         slicer.mrmlScene.Clear()
         self.segmenter.close()
         self.widget.startPresenter()
@@ -428,6 +445,31 @@ class MedSegDLTest(ScriptedLoadableModuleTest):
         self.widget.onChosen(left_out={"Anterior hippocampus"})
         self.assertEqual(list(self.parameters.leftOut), ["Anterior hippocampus"])
         self.assertEqual(self.widget.presenter.choices.left_out, frozenset({"Anterior hippocampus"}))
+
+    def test_optionsAreKeptInTheParameterNode(self):
+        combo = self.widget.ui.keepLargestCombo
+        self.assertEqual(combo.count, 3)
+        combo.setCurrentIndex(combo.findData("yes"))
+        self.assertEqual(self.parameters.keepLargest, "yes")
+        self.assertTrue(self.widget.presenter.choices.keep_largest)
+        self.parameters.overlapPercent = 25
+        self.assertEqual(self.widget.ui.overlapSpinBox.value, 25)
+
+    def test_aModelOfSeveralImagesHasASelectorForEach(self):
+        self._addModelOfTwoImages()
+        first, frame = self._addVolume(), self.widget.ui.channelsFrame
+        self.parameters.modelName = "two-images"
+        (selector,) = slicer.util.findChildren(frame, className="qMRMLNodeComboBox")
+        self.assertEqual(self.widget.ui.volumeLabel.text, "T1:")
+        self.assertFalse(self.widget.ui.applyButton.enabled)
+        second = self._addVolume()
+        self.parameters.inputVolume = first
+        selector.setCurrentNode(second)
+        self.assertEqual(self.parameters.moreVolumes[0].GetID(), second.GetID())
+        self.assertTrue(self.widget.ui.applyButton.enabled, self.widget.ui.applyButton.toolTip)
+        self.widget.ui.applyButton.click()
+        self._waitUntil(lambda: not self.widget.presenter.is_busy)
+        self.assertIsNotNone(self.widget.view.outcome, self.widget.ui.failureLabel.text)
 
     def test_applyWritesTheSegments(self):
         self._addVolume()
@@ -466,6 +508,23 @@ class MedSegDLTest(ScriptedLoadableModuleTest):
 
         command = [self.widget.logic.workerPython(), "-m", "MedSegDLLib.engine.practice"]
         return Segmenter(Worker(command=command))
+
+    def _addModelOfTwoImages(self):
+        """The hippocampus's, which is said to take two; no network looks at it here."""
+        import json
+        import shutil
+
+        from MedSegDLLib.bundle import METADATA
+        from MedSegDLLib.models import SHIPPED
+
+        os.environ["MEDSEG_MODELS"] = self.folder.name
+        model = Path(self.folder.name) / "two-images"
+        shutil.copytree(SHIPPED / "hippocampus-mr", model)
+        metadata = json.loads((model / METADATA).read_text(encoding="utf-8"))
+        metadata["medseg"]["network"]["in_channels"] = 2
+        metadata["medseg"]["channels"] = ["T1", "T2"]
+        (model / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+        self.widget.onModelsChanged()
 
     def _startSlowRun(self):
         os.environ["MEDSEG_PRACTICE_SECONDS"] = "1"

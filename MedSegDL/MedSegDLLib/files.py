@@ -52,6 +52,19 @@ def stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".GZ").rpartition(".")[0] or path.name
 
 
+def folders_below(folder: Path) -> list[Path]:
+    """The folder itself and every one below it, sorted; behind links too, but none twice, even if these form a ring."""
+    found, seen = [], set()
+    for place, names, _ in os.walk(folder, followlinks=True):
+        names.sort()
+        if (real := os.path.realpath(place)) in seen:
+            names.clear()
+        else:
+            seen.add(real)
+            found.append(Path(place))
+    return sorted(found)
+
+
 def _opened(path: Path) -> sitk.ImageFileReader:
     """A reader that has read the header of a grey-scale image."""
     if not path.is_file():

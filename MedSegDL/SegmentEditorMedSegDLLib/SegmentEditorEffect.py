@@ -97,11 +97,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def updateGUIFromMRML(self):
         self.view.readOptions()
 
-    def updateMRMLFromGUI(self):
-        self.view.writeOptions()
-
     def sourceVolumeNodeChanged(self):
-        if self.presenter:
+        if self.presenter and self.presenter.is_active:
+            self.view.refreshModels()
             self.presenter.volume_changed()
 
     def layoutChanged(self):
@@ -125,19 +123,19 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def addPoint(self, ras, include=True):
         """Click at a position; returns at once. False where it was refused."""
-        return self.presenter.add_point(tuple(float(x) for x in ras), include)
+        return self.presenter.clicks.add_point(tuple(float(x) for x in ras), include)
 
     def addStroke(self, ras, include=True, radiusMm=0.0):
         """Draw through positions (n, 3)."""
-        return self.presenter.add_stroke(ras, include, radiusMm)
+        return self.presenter.clicks.add_stroke(ras, include, radiusMm)
 
     def addBox(self, ras, include=True):
         """Draw a box between two opposite corners (2, 3)."""
-        return self.presenter.add_box(ras, include)
+        return self.presenter.clicks.add_box(ras, include)
 
     def undoPoint(self):
         """Take back what was drawn last."""
-        self.presenter.undo_prompt()
+        self.presenter.clicks.undo()
 
     def waitUntilIdle(self, seconds=60.0):
         """Wait for what was asked for.
@@ -159,13 +157,13 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
         :raises MedSegDLLib.errors.MedSegError: why it could not be written.
         """
-        kept = self.presenter.keep()
+        kept = self.presenter.clicks.keep()
         self._raiseFailure()
         return kept
 
     def discard(self):
         """Drop the preview and its points."""
-        self.presenter.discard()
+        self.presenter.clicks.discard()
 
     def segmentEverything(self, modelName):
         """Begin to run a model over the region that is set; `waitUntilIdle` waits for it. False: it was refused."""
@@ -208,20 +206,20 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.view.previews.drawDraft(sliceWidget, gesture_marks(gesture), self.view.includes != gesture.inverted)
 
     def _pointAt(self, xy, sliceWidget):
-        return point_at(self.presenter.prompts, xy, _xyToRas(sliceWidget)) is not None
+        return point_at(self.presenter.clicks.prompts, xy, _xyToRas(sliceWidget)) is not None
 
     def _onGesture(self, gesture, xyToRas):
         ras, include = to_ras(gesture.path, xyToRas), self.view.includes != gesture.inverted
         if gesture.kind is Kind.STROKE:
-            self.presenter.add_stroke(ras, include, self.view.strokeRadiusMm)
+            self.presenter.clicks.add_stroke(ras, include, self.view.strokeRadiusMm)
         elif gesture.kind is Kind.BOX:
-            self.presenter.add_box(ras, include)
+            self.presenter.clicks.add_box(ras, include)
         else:
-            drawn = point_at(self.presenter.prompts, gesture.path[0], xyToRas)
+            drawn = point_at(self.presenter.clicks.prompts, gesture.path[0], xyToRas)
             if drawn is None:
-                self.presenter.add_point(tuple(ras[0]), include)
+                self.presenter.clicks.add_point(tuple(ras[0]), include)
             else:
-                self.presenter.remove_prompt(drawn)
+                self.presenter.clicks.remove(drawn)
 
     def _onThreeDEvent(self, interactor, eventId, viewWidget):
         if eventId == vtk.vtkCommand.LeftButtonPressEvent:
@@ -249,7 +247,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if picked:
             depth = min(volumeNode.GetSpacing())
             ras = behind_surface(picked, renderer.GetActiveCamera().GetPosition(), depth)
-            self.presenter.add_point(tuple(ras), self.view.includes != gesture.inverted)
+            self.presenter.clicks.add_point(tuple(ras), self.view.includes != gesture.inverted)
 
     def _currentSliceNode(self):
         """Of the view where the mouse was last."""
@@ -268,7 +266,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.view.onKeep()
             return True
         if key == "Escape" and panel.can_discard:
-            self.presenter.discard()
+            self.presenter.clicks.discard()
             return True
         return False
 
@@ -277,7 +275,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self._unguardEscape()
         self._escapeFilter = EscapeFilter()
         self._escapeFilter.isWanted = lambda: bool(self.view.panel and self.view.panel.can_discard)
-        self._escapeFilter.onEscape = self.presenter.discard
+        self._escapeFilter.onEscape = self.presenter.clicks.discard
         for shortcut in _shortcutsThatLeaveTheEffect():
             shortcut.installEventFilter(self._escapeFilter)
 

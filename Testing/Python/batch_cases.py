@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,8 @@ from MedSegDLLib.volume import Volume
 OBLIQUE = np.array([[0.8, -0.6, 0, 10], [0.6, 0.8, 0, -20], [0, 0, 1, 5], [0, 0, 0, 1.0]])
 """1 mm, turned about the patient's axis."""
 FILES = {"segmentation.seg.nrrd", "labels.nii.gz", "volumes.csv", "case.json"}
+PACKAGES = str(Path(sys.modules["MedSegDLLib"].__file__).parents[1])
+"""For the PYTHONPATH of a program of its own."""
 SLOW = 72
 """Edge of an image, in voxels, on which a threshold bundle of small windows works for seconds."""
 
@@ -45,3 +51,15 @@ def names_in(folder: Path) -> set[str]:
 def times_of(folder: Path) -> dict[str, int]:
     """When each file of a case was written."""
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@contextmanager
+def started(*arguments, **pipes) -> Iterator[subprocess.Popen]:
+    """medseg as a program of its own, which does not outlive the block."""
+    command = [sys.executable, "-m", "MedSegDLLib", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from MedSegDLLib.client import PromptedMask, SegmentResult
-from MedSegDLLib.connection import Request
+from MedSegDLLib.connection import Progress, Request
 from MedSegDLLib.errors import CancelledError, InputError, MedSegError, WorkerError
 from MedSegDLLib.interaction.effect import EffectPresenter
+from MedSegDLLib.interaction.effect_ports import PromptOptions
 from MedSegDLLib.labels import Code, Label, Terminology
 from MedSegDLLib.volume import Volume
 
@@ -21,6 +23,8 @@ LABELS = (
     Label(1, "Anterior", (200, 0, 0), Terminology(_TISSUE, _TISSUE)),
     Label(2, "Posterior", (0, 200, 0), Terminology(_TISSUE, _TISSUE)),
 )
+
+SPEC = SimpleNamespace(labels=LABELS, channels=("image",))
 
 
 class Clock:
@@ -37,6 +41,8 @@ class FakeWorker:
     Attributes:
         asked: the methods of the requests, in the order in which they were sent.
         prompts: what each prompt request was about.
+        asked_with: how each of them was asked.
+        warmed: the models that were warmed up.
     """
 
     def __init__(self):
@@ -49,6 +55,8 @@ class FakeWorker:
         self.mask = np.ones((2, 2, 2), np.uint8)
         self.asked: list[str] = []
         self.prompts: list = []
+        self.asked_with: list[PromptOptions] = []
+        self.warmed: list[Path | None] = []
         self.sent_images: list[Volume] = []
         self.runs: list[dict] = []
         self.cancelled: list[Request] = []
@@ -73,18 +81,31 @@ class FakeWorker:
             self._image = self._begin("image", {}, None)
         return self._image
 
-    def begin_prompt(self, prompts, model=None, on_done=None):
+    def begin_warm(self, model=None):
+        self.warmed.append(model)
+        return self._begin("warm", {}, None)
+
+    def begin_prompt(self, prompts, model=None, on_done=None, smoothing_mm=0.0, islands="all"):
         self.prompts.append(prompts)
+        self.asked_with.append(PromptOptions(model, smoothing_mm, islands))
         mask = PromptedMask(self.mask, self.sent_images[-1].ijk_to_ras, seconds=0.1, device="cpu")
         return self._begin("prompt", mask, on_done)
+
+    def begin_load(self, model, device, **options):
+        return self._begin("load", {"device": "cuda:0" if device == "auto" else device}, None)
 
     def begin_label(self, volume, model, device, region, on_progress, on_done, **options):
         labels = np.zeros(volume.array.shape, np.uint8)
         labels[:2] = 1
         self.runs.append({"device": device, "region": region, "options": options})
-        self.report_progress = on_progress
-        report = {"device": "cuda:0", "notes": []}
-        return self._begin("segment", SegmentResult(volume.with_array(labels), report), on_done)
+        report = {"device": "cuda:0", "notes": [], "total_seconds": 2.0}
+        self.run_request = self._begin("segment", SegmentResult(volume.with_array(labels), report), on_done)
+        self.run_request.on_progress = on_progress
+        return self.run_request
+
+    def report_progress(self, done, total, message, memory_bytes=0, device_bytes=0):
+        """Of the run, as the true worker does."""
+        self.run_request.advance(Progress(done, total, message, memory_bytes, device_bytes))
 
     def cancel(self, request):
         if not request.done:
@@ -188,20 +209,40 @@ class FakeView:
         self.is_polling = wanted
 
 
+class FakeTimings:
+    """Whose every model takes as long as the last one."""
+
+    seconds = None
+
+    def expected_seconds(self, model, device, spec, grid):
+        return self.seconds
+
+    def remember(self, model, device, spec, grid, seconds):
+        self.seconds = seconds
+
+
 class Bench:
     """The presenter among the three."""
 
     def __init__(self):
         self.worker, self.scene, self.view, self.clock = FakeWorker(), FakeScene(), FakeView(), Clock()
+        self.timings = FakeTimings()
         self.presenter = EffectPresenter(
-            self.worker, self.worker, self.scene, self.view, bundle_of=self.bundle_of, clock=self.clock
+            self.worker,
+            self.worker,
+            self.scene,
+            self.view,
+            bundle_of=self.bundle_of,
+            timings=self.timings,
+            clock=self.clock,
         )
+        self.clicks = self.presenter.clicks
 
     @staticmethod
     def bundle_of(name):
         if name != "hippocampus":
             raise InputError(f"There is no model '{name}'.", "Installed: hippocampus.")
-        return SimpleNamespace(name="Hippocampus", folder="hippocampus", spec=SimpleNamespace(labels=LABELS))
+        return SimpleNamespace(name="Hippocampus", folder="hippocampus", spec=SPEC)
 
     def activate(self) -> Bench:
         """Until the worker is warm."""
@@ -211,6 +252,13 @@ class Bench:
 
     def click(self, ras=(4, 4, 4), include=True) -> Bench:
         """A click and its answer."""
-        assert self.presenter.add_point(ras, include)
+        assert self.clicks.add_point(ras, include)
         self.presenter.poll()
         return self
+
+    def outdate(self, how: str) -> None:
+        """The volume is "replaced" or "deleted"."""
+        if how == "replaced":
+            self.scene.replace_volume()
+        else:
+            self.scene.volume = None

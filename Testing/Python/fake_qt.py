@@ -1,28 +1,54 @@
-"""As much of Qt, CTK and Slicer's window as the effect touches, so that its code runs without them.
+"""Stand-ins for Qt, CTK and the qMRML widgets, so that the code of the windows runs without them.
 
-It knows widgets by their .ui file and refuses what they do not have: a mistyped name fails here.
+They know widgets by their .ui file and refuse properties that a class does not have: a mistyped name fails here. What
+they show is that the code runs and what it shows; that Qt has what it calls is for a real Slicer.
 """
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from unittest.mock import MagicMock
 from xml.etree import ElementTree
 
-import slicer
+CHECKED, UNCHECKED = 2, 0
+TOOL_TIP_ROLE, USER_ROLE = 3, 256
+DISABLED_ROLE = USER_ROLE - 1
 
-_COMMON = {"enabled": True, "visible": True, "toolTip": ""}
-_STATE = {
-    "QLabel": {"text": ""},
-    "QPushButton": {"text": "", "checked": False},
-    "QToolButton": {"text": "", "checked": False},
-    "QCheckBox": {"text": "", "checked": False},
-    "QDoubleSpinBox": {"value": 0.0},
-    "QProgressBar": {"maximum": 100, "value": 0},
-    "QComboBox": {"currentIndex": -1},
+_COMMON = {
+    "enabled": True,
+    "visible": True,
+    "toolTip": "",
+    "minimumSize": None,
+    "maximumSize": None,
+    "sizePolicy": None,
+}
+_TEXT = {"text": "", "wordWrap": False, "textInteractionFlags": None, "textFormat": None}
+_BUTTON = {"text": "", "checkable": False, "checked": False, "autoExclusive": False}
+_SPIN = {"value": 0, "minimum": 0, "maximum": 99, "suffix": "", "specialValueText": "", "decimals": 1, "singleStep": 1}
+_NODES = dict.fromkeys(
+    ("nodeTypes", "showChildNodeTypes", "noneEnabled", "noneDisplay", "addEnabled", "removeEnabled", "renameEnabled")
+)
+_TREE = dict.fromkeys(("rootIsDecorated", "uniformRowHeights", "allColumnsShowFocus"))
+PROPERTIES = {
+    "QCheckBox": _BUTTON,
+    "QComboBox": {"currentIndex": -1, "sizeAdjustPolicy": None, "minimumContentsLength": 0},
+    "QDoubleSpinBox": _SPIN,
+    "QFrame": {},
+    "QLabel": _TEXT,
+    "QLineEdit": {"text": "", "placeholderText": "", "clearButtonEnabled": False},
     "QListWidget": {},
-    "ctkCollapsibleButton": {},
-    "qMRMLNodeComboBox": {},
+    "QPlainTextEdit": {"readOnly": False},
+    "QProgressBar": {"minimum": 0, "maximum": 100, "value": 0},
+    "QPushButton": _BUTTON,
+    "QSpinBox": _SPIN,
+    "QToolButton": _BUTTON,
+    "QTreeWidget": _TREE,
+    "QWidget": {},
+    "ctkCollapsibleButton": {"text": "", "collapsed": False},
+    "ctkPathLineEdit": {"currentPath": ""},
+    "qMRMLNodeComboBox": _NODES,
+    "qMRMLSegmentationShow3DButton": _BUTTON,
     "qMRMLWidget": {},
 }
 
@@ -32,6 +58,7 @@ class Sender:
 
     def __init__(self):
         object.__setattr__(self, "slots", [])
+        object.__setattr__(self, "blocked", False)
 
     def connect(self, signal, slot):
         self.slots.append((signal, slot))
@@ -39,17 +66,28 @@ class Sender:
     def disconnect(self, signal, slot):
         self.slots.remove((signal, slot))
 
+    def blockSignals(self, blocked):
+        was = self.blocked
+        object.__setattr__(self, "blocked", blocked)
+        return was
+
     def send(self, signal, *values):
-        if not getattr(self, "blocked", False):
-            for name, slot in list(self.slots):
-                if name.split("(")[0] == signal:
-                    slot(*values)
+        """As the user, or the widget itself, does it; a slot of a signal without arguments gets none."""
+        for name, slot in () if self.blocked else list(self.slots):
+            title, _, arguments = name.partition("(")
+            if title == signal:
+                slot(*(values if arguments != ")" else ()))
 
 
 class Timer(Sender):
+    """Runs when a test calls `turn`, which is what the event loop does once in a while."""
+
+    timers: list = []
+
     def __init__(self, parent=None):
         super().__init__()
         self.active = False
+        self.timers.append(self)
 
     def setInterval(self, milliseconds):
         self.interval = milliseconds
@@ -60,92 +98,253 @@ class Timer(Sender):
     def stop(self):
         self.active = False
 
+    @classmethod
+    def turn(cls):
+        for timer in list(cls.timers):
+            if timer.active:
+                timer.send("timeout")
+
+
+class Layout:
+    def __init__(self, owner=None):
+        self.widgets = []
+        if owner is not None:
+            object.__setattr__(owner, "_layout", self)
+
+    def addWidget(self, widget):
+        self.widgets.append(widget)
+
+    def addRow(self, title, widget):
+        self.widgets.append((title, widget))
+
+    def setContentsMargins(self, *margins):
+        pass
+
 
 class Widget(Sender):
-    """One of a .ui file; only properties that its class has can be set."""
+    """Only properties that its class has can be set."""
 
-    def __init__(self, element):
+    kind = "QWidget"
+
+    def __init__(self, kind=None, **properties):
         super().__init__()
-        kind = element.get("class")
-        known = {**_COMMON, **_STATE[kind]}
-        for name, value in {"kind": kind, "blocked": False, "items": [], "node": None, **known}.items():
+        kind = kind or self.kind
+        parameter = properties.pop("SlicerParameterName", None)
+        known = {**_COMMON, **PROPERTIES[kind]}
+        unknown = properties.keys() - known.keys()
+        assert not unknown, f"a {kind} has no {unknown}"
+        values = {"kind": kind, "_parameter": parameter, "_layout": Layout(), "isDeleted": False}
+        for name, value in {**values, **known, **properties}.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "known", set(known))
+        object.__setattr__(self, "_known", set(known))
 
     def __setattr__(self, name, value):
-        assert name in self.known, f"a {self.kind} has no property '{name}'"
+        assert name in self._known, f"a {self.kind} has no property '{name}'"
         object.__setattr__(self, name, value)
 
-    def blockSignals(self, blocked):
-        was = self.blocked
-        object.__setattr__(self, "blocked", blocked)
-        return was
+    def property(self, name):
+        return self._parameter if name == "SlicerParameterName" else getattr(self, name, None)
 
+    def layout(self):
+        return self._layout
+
+    def setMRMLScene(self, scene):
+        object.__setattr__(self, "scene", scene)
+
+    def deleteLater(self):
+        object.__setattr__(self, "isDeleted", True)
+
+
+class Button(Widget):
     def click(self):
-        assert self.kind in ("QPushButton", "QToolButton")
+        """By the user: a grey one does nothing."""
         if self.enabled:
-            self.send("clicked")
+            if self.checkable or self.kind == "QCheckBox":
+                self.setChecked(not self.checked)
+            self.send("clicked", self.checked)
 
     def setChecked(self, checked):
         self.checked = checked
         self.send("toggled", checked)
 
+
+class SpinBox(Widget):
     def setValue(self, value):
         self.value = value
         self.send("valueChanged", value)
 
-    # Lists
 
-    def clear(self):
-        self.items.clear()
-        if self.kind == "QComboBox":
-            self.currentIndex = -1
+class LineEdit(Widget):
+    def type(self, text):
+        """By the user."""
+        self.text = text
+        self.send("textChanged", text)
 
-    def addItem(self, text):
-        self.items.append(Item(self, text))
-        if self.kind == "QComboBox" and self.currentIndex < 0:
+
+class PlainText(Widget):
+    def setPlainText(self, text):
+        object.__setattr__(self, "plainText", text)
+
+
+class Combo(Widget):
+    def __init__(self, kind=None, **properties):
+        super().__init__(kind, **properties)
+        object.__setattr__(self, "rows", [])
+
+    @property
+    def texts(self):
+        return [row[0] for row in self.rows]
+
+    def addItem(self, text, data=None):
+        self.rows.append((text, data, {}))
+        if self.currentIndex < 0:
             self.setCurrentIndex(0)
 
-    def setCurrentIndex(self, index):
-        assert self.kind == "QComboBox"
-        changed = index != self.currentIndex and index < len(self.items)
-        if changed:
-            self.currentIndex = index
-            self.send("currentIndexChanged", index)
+    def clear(self):
+        self.rows.clear()
+        self.currentIndex = -1
 
-    def item(self, row):
-        return self.items[row]
+    def itemData(self, row):
+        return self.rows[row][1] if 0 <= row < len(self.rows) else None
+
+    def setItemData(self, row, value, role):
+        self.rows[row][2][role] = value
+
+    def dataOf(self, row, role):
+        return self.rows[row][2].get(role)
+
+    def findData(self, data):
+        return next((number for number, row in enumerate(self.rows) if row[1] == data), -1)
+
+    def setCurrentIndex(self, row):
+        if row != self.currentIndex and row < len(self.rows):
+            self.currentIndex = row
+            self.send("currentIndexChanged", row)
+
+    def pick(self, data):
+        """By the user; a grey row cannot be picked."""
+        row = self.findData(data)
+        assert row >= 0 and self.dataOf(row, DISABLED_ROLE) is None
+        self.setCurrentIndex(row)
+
+
+class Item:
+    """A row of a list or a tree."""
+
+    def __init__(self, text="", owner=None):
+        self.owner, self.texts, self.tips, self.state = owner, {0: text}, {}, None
+
+    def text(self):
+        return self.texts[0]
+
+    def setText(self, column, text):
+        self.texts[column] = text
+
+    def setToolTip(self, column, text):
+        self.tips[column] = text
+
+    def setIcon(self, column, icon):
+        pass
+
+    def checkState(self):
+        return self.state
+
+    def setCheckState(self, state):
+        self.state = state
+        if self.owner:
+            self.owner.send("itemChanged", self)
+
+
+class List(Widget):
+    def __init__(self, kind=None, **properties):
+        super().__init__(kind, **properties)
+        object.__setattr__(self, "items", [])
 
     @property
     def count(self):
         return len(self.items)
 
-    # Nodes
+    def clear(self):
+        self.items.clear()
+
+    def addItem(self, text):
+        self.items.append(Item(text, self))
+
+    def addItems(self, texts):
+        for text in texts:
+            self.addItem(text)
+
+    def item(self, row):
+        return self.items[row]
+
+
+class Tree(Widget):
+    def __init__(self, kind=None, **properties):
+        super().__init__(kind, **properties)
+        object.__setattr__(self, "items", [])
+        object.__setattr__(self, "_current", None)
+
+    @property
+    def topLevelItemCount(self):
+        return len(self.items)
+
+    def clear(self):
+        self.items.clear()
+        object.__setattr__(self, "_current", None)
+
+    def addTopLevelItem(self, item):
+        self.items.append(item)
+
+    def currentItem(self):
+        return self._current
+
+    def setCurrentItem(self, item):
+        if item is not self._current:
+            object.__setattr__(self, "_current", item)
+            self.send("itemSelectionChanged")
+
+    def indexOfTopLevelItem(self, item):
+        return self.items.index(item) if item in self.items else -1
+
+    def resizeColumnToContents(self, column):
+        pass
+
+
+class NodeCombo(Widget):
+    kind = "qMRMLNodeComboBox"
+
+    def __init__(self, kind=None, **properties):
+        super().__init__(kind, **properties)
+        object.__setattr__(self, "node", None)
 
     def currentNode(self):
         return self.node
 
     def setCurrentNode(self, node):
+        if node is not self.node:
+            object.__setattr__(self, "node", node)
+            self.send("currentNodeChanged", node)
+
+
+class Show3D(Button):
+    def setSegmentationNode(self, node):
         object.__setattr__(self, "node", node)
-        self.send("currentNodeChanged", node)
-
-    def setMRMLScene(self, scene):
-        pass
 
 
-class Item:
-    def __init__(self, owner, text):
-        self._owner, self._text, self._state = owner, text, None
-
-    def text(self):
-        return self._text
-
-    def checkState(self):
-        return self._state
-
-    def setCheckState(self, state):
-        self._state = state
-        self._owner.send("itemChanged", self)
+_CLASSES = {
+    "QCheckBox": Button,
+    "QComboBox": Combo,
+    "QDoubleSpinBox": SpinBox,
+    "QLineEdit": LineEdit,
+    "QListWidget": List,
+    "QPlainTextEdit": PlainText,
+    "QPushButton": Button,
+    "QSpinBox": SpinBox,
+    "QToolButton": Button,
+    "QTreeWidget": Tree,
+    "qMRMLNodeComboBox": NodeCombo,
+    "qMRMLSegmentationShow3DButton": Show3D,
+}
 
 
 class QObject:
@@ -181,141 +380,36 @@ class Shortcut:
         self.filters.append(eventFilter)
 
 
-class ScriptedEffect:
-    """A qSlicerSegmentEditorScriptedEffect on a `LogicEditor`."""
-
-    def __init__(self, editor=None):
-        self.editor = editor
-        self.name = self.title = ""
-        self.perSegment = self.requireSegments = True
-        self.options = []
-
-    def addOptionsWidget(self, widget):
-        self.options.append(widget)
-
-    def parameterSetNode(self):
-        return self.editor.node if self.editor else None
-
-    def setParameter(self, name, value):
-        assert isinstance(value, str)
-        self.parameterSetNode().SetAttribute(f"MedSeg.{name}", value)
-
-    def setParameterDefault(self, name, value):
-        if not self.parameterDefined(name):
-            self.setParameter(name, value)
-
-    def parameterDefined(self, name):
-        return bool(self.parameterSetNode() and self.parameterSetNode().GetAttribute(f"MedSeg.{name}"))
-
-    def parameter(self, name):
-        return self.parameterSetNode().GetAttribute(f"MedSeg.{name}")
-
-    def nodeReference(self, name):
-        return self.parameterSetNode().GetNodeReference(f"MedSeg.{name}")
-
-    def setNodeReference(self, name, node):
-        self.parameterSetNode().SetNodeReferenceID(f"MedSeg.{name}", node.GetID() if node else None)
-
-    def saveStateForUndo(self):
-        self.editor.save_state()
-
-    def defaultModifierLabelmap(self):
-        return self.editor.blank_modifier()
-
-    def modifySegmentByLabelmap(self, segmentationNode, segmentId, modifier, mode):
-        assert segmentationNode is self.editor.segmentation_node
-        self.editor.modify(segmentId, modifier, ("set", "add", "remove")[mode])
-
-    def confirmCurrentSegmentVisible(self):
-        return 1
-
-    def segmentationDisplayableInView(self, node):
-        return True
-
-    def renderer(self, viewWidget):
-        return viewWidget.renderer
+def widgets_of(path: Path | str) -> SimpleNamespace:
+    """The named widgets of a .ui file, each with what is set there."""
+    found = {}
+    for element in ElementTree.parse(path).iter("widget"):
+        kind = element.get("class")
+        found[element.get("name")] = _CLASSES.get(kind, Widget)(kind, **_properties(element))
+    return SimpleNamespace(**found)
 
 
-class View:
-    """A slice or 3D view with its widget's, its view's and its interactor's methods in one."""
-
-    def __init__(self, className, node, renderer):
-        self._className, self._node, self.renderer = className, node, renderer
-        self.renders = 0
-        self.destroyed = False
-
-    def className(self):
-        return self._className
-
-    def mrmlSliceNode(self):
-        return self._node
-
-    def sliceView(self):
-        return self
-
-    def scheduleRender(self):
-        if self.destroyed:
-            raise ValueError("Trying to call 'scheduleRender' on a destroyed ctkVTKSliceView object")
-        self.renders += 1
+def _properties(element) -> dict:
+    return {entry.get("name"): _value(entry[0]) for entry in element.findall("property")}
 
 
-class LayoutManager:
-    def __init__(self, slices=(), threeD=()):
-        self.slices, self.threeD = dict(slices), list(threeD)
-
-    def sliceViewNames(self):
-        return tuple(self.slices)
-
-    def sliceWidget(self, name):
-        return self.slices[name]
-
-    def threeDWidget(self, number):
-        return self.threeD[number]
-
-    @property
-    def threeDViewCount(self):
-        return len(self.threeD)
+def _value(element):
+    if element.tag == "bool":
+        return element.text == "true"
+    if element.tag in ("number", "double"):
+        return float(element.text) if element.tag == "double" else int(element.text)
+    return element.text or ""
 
 
-def load_ui(path) -> SimpleNamespace:
-    """As slicer.util.loadUI and childWidgetVariables together."""
-    elements = ElementTree.parse(path).getroot().iter("widget")
-    widgets = {element.get("name"): Widget(element) for element in elements}
-    for element in ElementTree.parse(path).getroot().iter("widget"):
-        for one in element.findall("property"):
-            if one.get("name") == "checked":
-                object.__setattr__(widgets[element.get("name")], "checked", one.findtext("bool") == "true")
-    return SimpleNamespace(**widgets, setMRMLScene=lambda scene: None)
-
-
-def install(monkeypatch, layoutManager, shortcuts) -> None:
-    """Let `import qt` and what belongs to it find these."""
+def module() -> ModuleType:
+    """What `import qt` finds."""
     qt = ModuleType("qt")
-    qt.QTimer, qt.QObject, qt.QSize = Timer, QObject, lambda *size: size
-    qt.Qt = SimpleNamespace(Checked=2, Unchecked=0, CrossCursor=2)
-    qt.QEvent = SimpleNamespace(Shortcut=117)
+    qt.QTimer, qt.QObject, qt.QTreeWidgetItem = Timer, QObject, Item
+    qt.QWidget, qt.QFormLayout, qt.QSize = Widget, Layout, lambda *size: size
+    qt.QPixmap = qt.QColor = qt.QSettings = qt.QUrl = qt.QFileDialog = qt.QDesktopServices = MagicMock()
     qt.QIcon = qt.QCursor = lambda *arguments: SimpleNamespace(pixmap=lambda *size: size, arguments=arguments)
-    effects = ModuleType("SegmentEditorEffects")
-
-    class AbstractScriptedSegmentEditorEffect:
-        def __init__(self, scriptedEffect):
-            self.scriptedEffect = scriptedEffect
-
-    effects.AbstractScriptedSegmentEditorEffect = AbstractScriptedSegmentEditorEffect
-    i18n = ModuleType("slicer.i18n")
-    i18n.tr = str
-    fakes = {"qt": qt, "ctk": ModuleType("ctk"), "SegmentEditorEffects": effects, "slicer.i18n": i18n}
-    for name, module in fakes.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    modes = SimpleNamespace(ModificationModeSet=0, ModificationModeAdd=1, ModificationModeRemove=2)
-    app = SimpleNamespace(
-        layoutManager=lambda: layoutManager,
-        processEvents=lambda: None,
-        translate=lambda context, text: text,
-        slicerHome="/nowhere",
+    qt.Qt = SimpleNamespace(
+        Checked=CHECKED, Unchecked=UNCHECKED, CrossCursor=2, UserRole=USER_ROLE, ToolTipRole=TOOL_TIP_ROLE
     )
-    monkeypatch.setattr(slicer, "qSlicerSegmentEditorAbstractEffect", modes, raising=False)
-    monkeypatch.setattr(slicer, "app", app, raising=False)
-    monkeypatch.setattr(slicer.util, "loadUI", load_ui)
-    monkeypatch.setattr(slicer.util, "mainWindow", lambda: SimpleNamespace(children=lambda: shortcuts), raising=False)
-    monkeypatch.setattr(slicer.util, "childWidgetVariables", lambda widget: widget)
+    qt.QEvent = SimpleNamespace(Shortcut=117)
+    return qt

@@ -15,6 +15,7 @@ import numpy as np
 
 from MedSegDLLib.engine import worker
 from MedSegDLLib.engine.report import MemoryUse
+from MedSegDLLib.engine.session import Engine
 from MedSegDLLib.errors import CancelledError, ModelError
 
 WINDOWS = 5
@@ -90,7 +91,9 @@ class ThresholdPredictor:
         limit_file_size(2000)
 
 
-class FakeEngine:
+class FakeEngine(Engine):
+    """The true one, with its prompter, but for devices and models."""
+
     def devices(self):
         return [{"name": "cpu", "description": "a fake", "memory_bytes": 1, "free_bytes": 1}]
 

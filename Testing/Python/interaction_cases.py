@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ from MedSegDLLib.client import SegmentResult
 from MedSegDLLib.connection import Progress, Request
 from MedSegDLLib.errors import CancelledError
 from MedSegDLLib.interaction.catalogue import ModelEntry
+from MedSegDLLib.interaction.module import ModulePresenter
+from MedSegDLLib.interaction.module_ports import Choices
+from MedSegDLLib.interaction.timings import Timings
 from MedSegDLLib.models import SHIPPED
+from MedSegDLLib.scene.headless import new_scene
+from MedSegDLLib.scene.module_scene import ModuleScene
+from MedSegDLLib.scene.volumes import node_from_volume
 from MedSegDLLib.volume import Volume
 
 HIPPOCAMPUS = Bundle.load(SHIPPED / "hippocampus-mr")
@@ -32,11 +39,11 @@ class FakeRunner:
         self.loads.append(Request(1, "load", {"device": device, "options": options}))
         return self.loads[-1]
 
-    def begin_label(self, volume, bundle, device, region, on_progress, on_done, **options):
+    def begin_label(self, volumes, bundle, device, region, on_progress, on_done, keep_largest=None, **options):
         if self.error_at_start:
             raise self.error_at_start
-        self.volume = volume
-        params = {"region": region, "options": options}
+        self.volumes = volumes
+        params = {"region": region, "keep_largest": keep_largest, "options": options}
         self.labels.append(Request(2, "segment", params, on_progress=on_progress, on_done=on_done))
         return self.labels[-1]
 
@@ -53,8 +60,13 @@ class FakeRunner:
     def load_model(self, *messages):
         self.loads[-1].conclude({"device": DEVICE, "seconds": 2.0, "messages": list(messages)})
 
-    def count(self, done, total):
-        self.labels[-1].advance(Progress(done, total, "Segmenting"))
+    @property
+    def volume(self):
+        """The image whose grid counts."""
+        return self.volumes[0]
+
+    def count(self, done, total, memory_bytes=0, device_bytes=0):
+        self.labels[-1].advance(Progress(done, total, "Segmenting", memory_bytes, device_bytes))
 
     def answer(self, array=None, notes=()):
         """Labels on the volume's grid; by default those that lie above the values 0 and 100."""
@@ -67,6 +79,40 @@ class FakeRunner:
     def die(self, error):
         for request in (*self.loads, *self.labels):
             request.conclude(error)
+
+
+class Window:
+    """A presenter with all that it talks to."""
+
+    def __init__(self, tmp_path, runner=None, models=(ENTRY,), **arguments):
+        self.scene = new_scene().mrml
+        self.node = node_from_volume(self.scene, head(), "head")
+        self.runner = runner or FakeRunner()
+        self.view = FakeView()
+        self.now = 100.0
+        self.presenter = ModulePresenter(
+            self.runner,
+            ModuleScene(lambda: self.scene),
+            self.view,
+            timings=Timings(tmp_path / "timings.json"),
+            catalogue=lambda: models,
+            clock=lambda: self.now,
+            **arguments,
+        )
+        self.presenter.choose(Choices(volume_node=self.node, model=ENTRY.name))
+
+    @property
+    def panel(self):
+        return self.view.panel
+
+    def choose(self, **changes):
+        self.presenter.choose(replace(self.presenter.choices, **changes))
+
+    def node_ids(self):
+        return {self.scene.GetNthNode(n).GetID() for n in range(self.scene.GetNumberOfNodes())}
+
+    def segmentations(self):
+        return self.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
 
 
 class FakeView:

@@ -6,20 +6,18 @@ import json
 import subprocess
 import sys
 import types
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import slicer
 import vtk
 
-from batch_cases import SLOW, grey_values, read_results, write_image
+from batch_cases import PACKAGES, SLOW, grey_values, read_results, started, write_image
 from bundle_makers import threshold_bundle
 from MedSegDLLib.batch_events import JsonLines
 from MedSegDLLib.scene.standalone import complete_slicer
 
 PATIENCE_SECONDS = 60
-PACKAGES = str(Path(sys.modules["MedSegDLLib"].__file__).parents[1])
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +34,10 @@ def environment(models, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-@contextmanager
-def started(*inputs):
-    command = [sys.executable, "-m", "MedSegDLLib", "segment", *inputs, "--model", "thresholds", "--output", "out"]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([*command, "--progress", "json"], stdin=pipe, stdout=pipe, stderr=pipe)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def segmenting(*inputs):
+    """As a window runs it."""
+    choices = ("--model", "thresholds", "--output", "out", "--progress", "json")
+    return started("segment", *inputs, *choices, stdin=subprocess.PIPE)
 
 
 def events_of(lines) -> list[dict]:
@@ -55,7 +47,7 @@ def events_of(lines) -> list[dict]:
 def test_the_events_of_a_batch():
     write_image(Path("in/Käse.nii"))
     Path("in/broken.nii").write_bytes(b"nothing")
-    with started("in") as process:
+    with segmenting("in") as process:
         out = list(process.stdout)
         assert process.wait(PATIENCE_SECONDS) == 1
     found, *progress, result, last, finished = events_of(out)
@@ -71,7 +63,7 @@ def test_the_events_of_a_batch():
 def test_a_window_that_is_gone_ends_the_batch():
     write_image(Path("in/a.nii"))
     write_image(Path("in/b.nii"), grey_values((SLOW,) * 3))
-    with started("in") as process:
+    with segmenting("in") as process:
         for line in process.stdout:
             event = json.loads(line)
             if event["event"] == "progress" and event["name"] == "b" and event["fraction"]:
@@ -84,14 +76,14 @@ def test_a_window_that_is_gone_ends_the_batch():
 
 
 def test_nothing_named():
-    with started() as process:
+    with segmenting() as process:
         (event,) = events_of(process.stdout)
         assert process.wait(PATIENCE_SECONDS) == 2
     assert (event["event"], event["message"]) == ("failed", "Nothing was named to segment.")
 
 
 def test_a_list_that_cannot_be_read():
-    with started("--list", "none.txt") as process:
+    with segmenting("--list", "none.txt") as process:
         (event,) = events_of(process.stdout)
     assert event["message"] == "The list none.txt cannot be read."
 

@@ -6,17 +6,25 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from batch_cases import FILES, SLOW, grey_values, names_in, read_labels, read_results, times_of, write_image
+from batch_cases import (
+    FILES,
+    PACKAGES,
+    SLOW,
+    grey_values,
+    names_in,
+    read_labels,
+    read_results,
+    started,
+    times_of,
+    write_image,
+)
 from bundle_makers import threshold_bundle, thresholded
 from dicom_makers import write_series
 from MedSegDLLib import __version__
@@ -24,7 +32,7 @@ from MedSegDLLib.bundle import METADATA, Bundle, write_metadata
 from MedSegDLLib.cli import main
 
 PATIENCE_SECONDS = 60
-PACKAGES = str(Path(sys.modules["MedSegDLLib"].__file__).parents[1])
+SEGMENT = ("segment", "in", "--model", "thresholds", "--output", "out")
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +52,6 @@ def environment(models, monkeypatch, tmp_path):
 
 def segment(*arguments) -> int:
     return main(["segment", *map(str, arguments), "--model", "thresholds", "--output", "out"])
-
-
-@contextmanager
-def started(*arguments):
-    """medseg as a program of its own."""
-    command = [sys.executable, "-m", "MedSegDLLib", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 # Exit codes and what is printed
@@ -149,7 +145,7 @@ def test_a_terminal_that_lacks_the_letters_and_a_series_that_bends_the_rules(mon
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     write_image(Path("in/头.nii"))
     write_series(Path("in/ct"), grey_values(), AccessionNumber="longer than the sixteen letters it may have")
-    with started("segment", "in", "--model", "thresholds", "--output", "out") as process:
+    with started(*SEGMENT, text=True, encoding="utf-8") as process:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0 and r"\u5934: structure 1" in out and err == ""
     assert read_results(Path("out")).keys() == {"头", "P1_thorax"}
@@ -164,7 +160,7 @@ def test_a_run_that_was_cut_short_goes_on(stop):
     slow = grey_values((SLOW,) * 3)
     write_image(Path("in/b.nii"), slow)
     write_image(Path("in/c.nii"))
-    with started("segment", "in", "--model", "thresholds", "--output", "out") as process:
+    with started(*SEGMENT, text=True, encoding="utf-8") as process:
         _wait_for(lambda: Path("out/results.csv").exists() and read_results(Path("out")))
         time.sleep(0.1)  # b has begun
         process.send_signal(stop)

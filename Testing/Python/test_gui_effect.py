@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,12 @@ import slicer
 import vtk
 
 import fake_qt
+import fake_slicer
 from bundle_makers import threshold_bundle
 from effect_cases import FakeWorker
+from interaction_cases import ENTRY, HIPPOCAMPUS
 from MedSegDLLib.errors import InputError, WorkerError
+from MedSegDLLib.interaction.catalogue import ModelEntry
 from MedSegDLLib.interaction.states import State
 from MedSegDLLib.scene.editing import LogicEditor
 from MedSegDLLib.scene.headless import new_scene
@@ -61,11 +65,11 @@ class Window:
         self.slice.SetFieldOfView(30, 20, 1)
         self.slice.SetSliceToRASByNTP(0, 0, 1, 1, 0, 0, 14.5, 9.5, 5, 0)
         self.slice.UpdateMatrices()
-        self.red = fake_qt.View("qMRMLSliceWidget", self.slice, vtk.vtkRenderer())
-        self.threeD = fake_qt.View("qMRMLThreeDWidget", None, vtk.vtkRenderer())
-        self.layout = fake_qt.LayoutManager({"Red": self.red}, [self.threeD])
+        self.red = fake_slicer.View("qMRMLSliceWidget", self.slice, vtk.vtkRenderer())
+        self.threeD = fake_slicer.View("qMRMLThreeDWidget", None, vtk.vtkRenderer())
+        self.layout = fake_slicer.LayoutManager({"Red": self.red}, [self.threeD])
         self.shortcuts = [fake_qt.Shortcut(number) for number in (1, 0, None)]  # key 1, Esc, another one's
-        fake_qt.install(monkeypatch, self.layout, self.shortcuts)
+        fake_slicer.install(monkeypatch, self.layout, self.shortcuts)
         for name in [name for name in sys.modules if name.startswith(QT_MODULES)]:
             monkeypatch.delitem(sys.modules, name)
 
@@ -79,7 +83,7 @@ class Window:
         shared = importlib.import_module("MedSegDLLib.gui.shared")
         monkeypatch.setattr(shared, "_segmenter", self.worker)
         package = importlib.import_module("SegmentEditorMedSegDLLib")
-        self.scripted = fake_qt.ScriptedEffect(self.editor)
+        self.scripted = fake_slicer.ScriptedEffect(self.editor)
         self.effect = package.SegmentEditorEffect(self.scripted)
         self.effect.setupOptionsFrame()
         self.effect.setMRMLDefaults()
@@ -145,14 +149,14 @@ def test_what_the_editor_reads_before_anyone_clicks(window):
     assert (window.scripted.name, window.scripted.title) == ("MedSeg", "MedSeg")
     assert window.scripted.perSegment is False and window.scripted.requireSegments is False
     assert "Left click" in window.effect.helpText()
-    assert window.scripted.options == [window.ui]
+    assert [options.widgets for options in window.scripted.options] == [window.ui]
     assert window.effect.icon() and window.effect.createCursor(window.red)
     assert window.ui.hintLabel.text.startswith("Click a structure.") and window.ui.statusLabel.text.startswith("Ready.")
     assert not window.ui.keepButton.enabled and not window.ui.progressBar.visible
 
 
 def test_the_registered_effect_has_no_options_and_survives_what_it_is_told(window):
-    registered = type(window.effect)(fake_qt.ScriptedEffect())
+    registered = type(window.effect)(fake_slicer.ScriptedEffect())
     registered.sourceVolumeNodeChanged()
     registered.layoutChanged()
     registered.cleanup()
@@ -188,7 +192,7 @@ def test_registering_and_cloning_name_the_file_that_holds_the_class(window, monk
 
 def test_a_click_in_a_slice_view_and_enter(window):
     assert window.mouse((150, 100)) == [True, True]
-    (point,) = window.effect.presenter.prompts.points
+    (point,) = window.effect.presenter.clicks.prompts.points
     assert np.allclose(point.ras, window.slice.GetXYToRAS().MultiplyPoint((150, 100, 0, 1))[:3]) and point.include
     window.tick()
     assert window.ui.keepButton.enabled and window.ui.countsLabel.text == "1 + / 0 -"
@@ -226,7 +230,7 @@ def test_strokes_boxes_and_exclusion(window):
     window.ui.includeButton.checked = False
     window.mouse((40, 30))
     window.mouse((60, 30), control=True)
-    prompts = window.effect.presenter.prompts
+    prompts = window.effect.presenter.clicks.prompts
     assert len(prompts.strokes[0].ras) == 3 and prompts.strokes[0].radius_mm == 1.5
     assert len(prompts.boxes) == 1
     assert [point.include for point in prompts.points] == [False, False, True]
@@ -246,21 +250,21 @@ def test_the_second_of_two_quick_clicks_counts_and_does_not_enlarge_the_view(win
     window.mouse((150, 100))
     assert window.effect.processInteractionEvents(Interactor((60, 60)), double, window.red) is True
     window.effect.processInteractionEvents(Interactor((60, 60)), vtk.vtkCommand.LeftButtonReleaseEvent, window.red)
-    assert len(window.effect.presenter.prompts) == 2
+    assert len(window.effect.presenter.clicks.prompts) == 2
 
 
 def test_a_double_click_in_one_place_draws_one_point(window):
     window.mouse((150, 100))
     for event in (vtk.vtkCommand.LeftButtonDoubleClickEvent, vtk.vtkCommand.LeftButtonReleaseEvent):
         window.effect.processInteractionEvents(Interactor((151, 100)), event, window.red)
-    assert len(window.effect.presenter.prompts) == 1
+    assert len(window.effect.presenter.clicks.prompts) == 1
 
 
 def test_a_click_on_a_drawn_point_removes_it(window):
     window.mouse((150, 100))
     window.mouse((60, 60))
     window.mouse((152, 101))
-    assert len(window.effect.presenter.prompts) == 1
+    assert len(window.effect.presenter.clicks.prompts) == 1
 
 
 def test_moving_the_mouse_without_a_button_is_not_ours(window):
@@ -299,11 +303,11 @@ def test_a_surface_is_clicked_in_the_3d_view(window):
     window.threeD.renderer.ResetCameraClippingRange()
     shown.Render()
     assert window.mouse((100, 100), view=window.threeD) == [False, False], "the camera must still turn"
-    (point,) = window.effect.presenter.prompts.points
+    (point,) = window.effect.presenter.clicks.prompts.points
     assert np.allclose(point.ras, (14, 9, 8), atol=0.2), "a voxel behind the surface at z = 9"
     window.mouse((100, 100), (150, 100), view=window.threeD)
     window.mouse((2, 2), view=window.threeD)
-    assert len(window.effect.presenter.prompts) == 1
+    assert len(window.effect.presenter.clicks.prompts) == 1
 
 
 def test_the_methods_for_scripts(window):
@@ -318,7 +322,7 @@ def test_the_methods_for_scripts(window):
     assert effect.keep() is False and not effect.addPoint((500, 0, 0))
     effect.addPoint((10, 10, 5))
     effect.discard()
-    assert len(effect.presenter.prompts) == 0
+    assert len(effect.presenter.clicks.prompts) == 0
 
 
 def test_scripts_hear_of_failures(window):
@@ -337,8 +341,7 @@ def test_scripts_hear_of_failures(window):
 
 
 def test_everything_is_segmented_with_what_was_ticked(window):
-    row = [entry.name for entry in window.effect.view._entries].index("thresholds")
-    window.ui.modelComboBox.setCurrentIndex(row)
+    window.ui.modelComboBox.pick("thresholds")
     names = [item.text() for item in window.ui.structuresList.items]
     window.ui.noneButton.click()
     assert not window.ui.runButton.enabled and window.ui.runButton.toolTip == "Tick at least one structure."
@@ -360,30 +363,114 @@ def test_everything_is_segmented_with_what_was_ticked(window):
 
 
 def test_options_are_kept_in_the_scene(window):
-    window.ui.whereComboBox.setCurrentIndex(2)
-    window.ui.deviceComboBox.setCurrentIndex(1)
+    window.ui.whereComboBox.pick("roi")
+    window.ui.deviceComboBox.pick("cpu")
     roi = window.live.mrml.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
     window.ui.roiSelector.setCurrentNode(roi)
     window.ui.structuresList.items[0].setCheckState(0)
     window.ui.radiusSpinBox.setValue(2.5)
+    window.ui.smoothingSpinBox.setValue(1.5)
+    window.ui.islandsCheckBox.setChecked(True)
     chosen = window.effect.presenter.choices
+    assert (chosen.prompting.smoothing_mm, chosen.prompting.islands) == (1.5, "clicked")
     assert (chosen.where, chosen.device) == ("roi", "cpu") and window.ui.roiSelector.enabled
     window.effect.deactivate()  # what changes now, changes by itself
-    window.ui.whereComboBox.setCurrentIndex(0)
+    window.ui.whereComboBox.pick("whole")
     window.ui.roiSelector.setCurrentNode(None)
     window.ui.radiusSpinBox.value = 0.0
+    window.ui.smoothingSpinBox.setValue(0.0)
+    window.ui.islandsCheckBox.setChecked(False)
     window.effect.updateGUIFromMRML()
-    assert window.ui.whereComboBox.currentIndex == 2 and window.ui.roiSelector.currentNode() is roi
+    assert (
+        window.ui.whereComboBox.itemData(window.ui.whereComboBox.currentIndex) == "roi"
+        and window.ui.roiSelector.currentNode() is roi
+    )
     assert window.effect.view.strokeRadiusMm == 2.5
     assert window.ui.structuresList.items[0].checkState() == 0
     assert window.effect.presenter.choices == chosen
+
+
+def test_the_devices_are_those_that_the_worker_has_told_of(window):
+    devices = window.ui.deviceComboBox
+    assert devices.texts == ["Automatic", "cpu: Abacus, 16 GB", "cuda:0: Loom, 24 GB"]
+    devices.pick("cuda:0")
+    window.scripted.setParameter("Device", "cuda:3")  # of a scene from another computer
+    window.effect.updateGUIFromMRML()
+    assert window.effect.presenter.choices.device == "cuda:3"
+
+
+def test_what_is_known_of_a_model_is_shown_when_asked_for(window):
+    assert not window.ui.modelInfoLabel.visible and not window.ui.prompterInfoLabel.visible
+    window.ui.modelComboBox.pick("hippocampus-mr")
+    window.ui.modelInfoButton.click()
+    assert window.ui.modelInfoLabel.visible and "Posterior hippocampus" in window.ui.modelInfoLabel.text
+    assert window.ui.modelComboBox.toolTip.startswith("MR, 2 structures, 1 mm, ")
+    window.ui.prompterInfoButton.click()
+    assert window.ui.prompterInfoLabel.visible and "Needs no training" in window.ui.prompterInfoLabel.text
+    window.ui.modelInfoButton.click()
+    assert not window.ui.modelInfoLabel.visible
+
+
+def entries_with(monkeypatch, *more):
+    view = sys.modules["MedSegDLLib.gui.effect_view"]
+    monkeypatch.setattr(view, "read_catalogue", lambda: (*more, ENTRY))
+
+
+def test_a_model_that_takes_several_images_is_grey(window, monkeypatch):
+    network = replace(HIPPOCAMPUS.spec.network, in_channels=2)
+    spec = replace(HIPPOCAMPUS.spec, network=network, channels=("T1", "T2"))
+    entries_with(monkeypatch, ModelEntry("brain", ENTRY.folder, replace(HIPPOCAMPUS, spec=spec)))
+    window.effect.view.refreshModels()
+    models = window.ui.modelComboBox
+    row = models.findData("brain")
+    assert models.dataOf(row, fake_qt.DISABLED_ROLE) == 0
+    assert models.dataOf(row, fake_qt.TOOL_TIP_ROLE).startswith("Takes 2 images at once")
+    assert models.dataOf(models.findData(ENTRY.name), fake_qt.DISABLED_ROLE) is None
+    window.scripted.setParameter("Model", "")
+    window.effect.updateGUIFromMRML()
+    assert window.effect.presenter.choices.model == ENTRY.name, "the first that can run"
+
+
+def test_clicks_go_to_the_model_that_fits_the_image_unless_the_user_chose_another(window, monkeypatch):
+    bundle = replace(HIPPOCAMPUS, spec=replace(HIPPOCAMPUS.spec, prompts=("point",), modality=("CT",)))
+    prompter = ModelEntry("clicks", ENTRY.folder, bundle)
+    entries_with(monkeypatch, prompter)
+    window.effect.view.refreshModels()
+    prompters = window.ui.prompterComboBox
+    assert prompters.texts == ["Hippocampus, MR", "Any structure (built in)"], "an image of no modality fits any"
+    assert window.effect.presenter.choices.prompting.model == ENTRY.folder
+    other = node_from_volume(window.live.mrml, Volume(np.zeros(SHAPE, np.int16), np.eye(4), "MR"))
+    window.editor.node.SetAndObserveSourceVolumeNode(other)
+    window.effect.sourceVolumeNodeChanged()
+    assert prompters.texts[0] == "Any structure (built in)"
+    assert window.effect.presenter.choices.prompting.model is None
+    prompters.pick("clicks")
+    window.editor.node.SetAndObserveSourceVolumeNode(window.volume)
+    window.effect.sourceVolumeNodeChanged()
+    window.ui.prompterComboBox.pick("built-in")
+    window.effect.view.refreshModels()
+    assert (
+        window.effect.presenter.choices.prompting.model is None and window.scripted.parameter("Prompter") == "built-in"
+    )
+
+
+def test_a_new_roi_begins_around_the_volume(window):
+    window.ui.whereComboBox.pick("roi")
+    roi = window.live.mrml.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    window.ui.roiSelector.setCurrentNode(roi)
+    assert window.effect.segmentEverything("thresholds")
+    assert window.worker.runs[0]["region"] == tuple(slice(0, size) for size in SHAPE)
+    window.effect.deactivate()
+    another = window.live.mrml.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    window.ui.roiSelector.setCurrentNode(another)
+    assert another.GetSize() == (0, 0, 0), "what changes by itself changes nothing else"
 
 
 def test_a_roi_limits_the_run(window):
     roi = window.live.mrml.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
     roi.SetCenter(10, 10, 5)
     roi.SetSize(4, 4, 4)
-    window.ui.whereComboBox.setCurrentIndex(2)
+    window.ui.whereComboBox.pick("roi")
     window.ui.roiSelector.setCurrentNode(roi)
     assert window.effect.segmentEverything("thresholds")
     window.effect.waitUntilIdle(5)
@@ -391,7 +478,7 @@ def test_a_roi_limits_the_run(window):
 
 
 def test_the_current_view_is_a_region(window):
-    window.ui.whereComboBox.setCurrentIndex(1)
+    window.ui.whereComboBox.pick("view")
     assert window.effect.segmentEverything("thresholds")
     region = window.worker.runs[0]["region"]
     assert region[0] == slice(0, 10) and region[1].stop - region[1].start == 20
@@ -415,13 +502,22 @@ def test_a_node_that_is_deleted_takes_the_points_along(window):
     window.live.mrml.RemoveNode(window.volume)
     assert window.effect.view._timer.active
     window.tick()
-    assert len(window.effect.presenter.prompts) == 0 and not window.effect.view._timer.active
+    assert len(window.effect.presenter.clicks.prompts) == 0 and not window.effect.view._timer.active
+
+
+def test_what_nobody_foresaw_is_met_once(window, monkeypatch):
+    window.worker.holds = {"prompt"}
+    window.mouse((150, 100))
+    monkeypatch.setattr(window.worker, "poll", lambda: 1 / 0)
+    window.tick()
+    assert window.effect.presenter.state is State.FAILED and not window.effect.view._timer.active
+    assert "nobody foresaw" in window.ui.statusLabel.text and "ZeroDivisionError" in window.ui.statusLabel.toolTip
 
 
 def test_a_layout_with_other_views(window):
     window.mouse((150, 100))
     window.tick()
-    other = fake_qt.View("qMRMLSliceWidget", window.slice, vtk.vtkRenderer())
+    other = fake_slicer.View("qMRMLSliceWidget", window.slice, vtk.vtkRenderer())
     window.layout.slices = {"Red": other}
     window.effect.layoutChanged()
     assert window.red.renderer.GetViewProps().GetNumberOfItems() == 0
@@ -440,7 +536,7 @@ def test_a_layout_with_the_first_slice_view(window):
 def test_a_slice_view_that_was_made_anew_is_followed(window):
     window.mouse((150, 100))
     window.tick()
-    other = fake_qt.View("qMRMLSliceWidget", window.slice, vtk.vtkRenderer())
+    other = fake_slicer.View("qMRMLSliceWidget", window.slice, vtk.vtkRenderer())
     window.red.destroyed = True
     window.effect.processViewNodeEvents(window.slice, vtk.vtkCommand.ModifiedEvent, other)
     assert window.red.renderer.GetViewProps().GetNumberOfItems() == 0

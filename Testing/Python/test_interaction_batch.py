@@ -14,7 +14,9 @@ from batch_cases import SLOW, grey_values, names_in, read_results, write_image
 from bundle_makers import threshold_bundle
 from dicom_makers import write_series
 from MedSegDLLib.errors import WorkerError
-from MedSegDLLib.interaction.batch import BatchChoices, BatchPresenter, BatchState, files_of_patients
+from MedSegDLLib.interaction.batch import BatchPresenter
+from MedSegDLLib.interaction.batch_ports import BatchChoices, BatchState
+from MedSegDLLib.interaction.dicom_patients import files_of_patients
 
 PATIENCE_SECONDS = 60
 CHOICES = BatchChoices(inputs=(Path("/in"),), output=Path("/out"), model="m")
@@ -387,7 +389,7 @@ def test_a_true_batch_is_cancelled_within_a_second(true_batch, tmp_path):
     write_image(tmp_path / "in" / "a.nii", grey_values((SLOW,) * 3))
     true_batch.start()
     poll_until(true_batch, lambda: 0 < (panel(true_batch).fraction or 0))
-    pid = true_batch._transport._process.pid
+    pid = true_batch._process._transport._process.pid
     start = time.monotonic()
     true_batch.cancel()
     poll_until(true_batch, lambda: not true_batch.is_active)

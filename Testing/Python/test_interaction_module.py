@@ -1,75 +1,20 @@
-"""The module's presenter: why Apply is grey, each transition, and what is left when something goes wrong.
-
-Most tests answer for the worker; the last ones use a true process with the engine of fake_worker.py.
-"""
+"""The module's presenter: why Apply is grey, each transition, and what is left when something goes wrong."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import time
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
-import psutil
 import pytest
 import slicer
 
-from interaction_cases import DEVICE, ENTRY, FakeRunner, FakeView, head
-from MedSegDLLib.client import Worker
+from interaction_cases import DEVICE, ENTRY, Window, head
 from MedSegDLLib.errors import DeviceError, OutputError, WorkerError
-from MedSegDLLib.files import read_volume
 from MedSegDLLib.interaction.catalogue import ModelEntry
-from MedSegDLLib.interaction.module import ModulePresenter
-from MedSegDLLib.interaction.module_ports import Choices
 from MedSegDLLib.interaction.outcome import Absence
 from MedSegDLLib.interaction.states import State
-from MedSegDLLib.interaction.timings import Timings
-from MedSegDLLib.scene.headless import new_scene
-from MedSegDLLib.scene.module_scene import ModuleScene
-from MedSegDLLib.scene.run import Segmenter
 from MedSegDLLib.scene.volumes import node_from_volume
 from scene_cases import add_transform, rotation, segment_mask
 
-FAKE_WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
-PATIENCE_SECONDS = 30
 ANTERIOR, POSTERIOR = ENTRY.structures
-
-
-class Window:
-    """A presenter with all that it talks to."""
-
-    def __init__(self, tmp_path, runner=None, models=(ENTRY,), **arguments):
-        self.scene = new_scene().mrml
-        self.node = node_from_volume(self.scene, head(), "head")
-        self.runner = runner or FakeRunner()
-        self.view = FakeView()
-        self.now = 100.0
-        self.presenter = ModulePresenter(
-            self.runner,
-            ModuleScene(lambda: self.scene),
-            self.view,
-            timings=Timings(tmp_path / "timings.json"),
-            catalogue=lambda: models,
-            clock=lambda: self.now,
-            **arguments,
-        )
-        self.presenter.choose(Choices(volume_node=self.node, model=ENTRY.name))
-
-    @property
-    def panel(self):
-        return self.view.panel
-
-    def choose(self, **changes):
-        self.presenter.choose(replace(self.presenter.choices, **changes))
-
-    def node_ids(self):
-        return {self.scene.GetNthNode(n).GetID() for n in range(self.scene.GetNumberOfNodes())}
-
-    def segmentations(self):
-        return self.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
 
 
 @pytest.fixture
@@ -155,11 +100,11 @@ def test_from_apply_to_the_result(window):
     window.presenter.poll()
     assert window.panel.status == "Looking at the image"
     for done in (0, 1, 2):
-        window.runner.count(done, 6)
+        window.runner.count(done, 6, int(3.1 * 2**30), 24 * 2**30)
         window.now += 3
     window.presenter.poll()
     assert window.presenter.state is State.RUNNING and window.panel.progress == (2, 6)
-    assert window.panel.status == f"2 of 6 windows, 9.0 s left on {DEVICE}"
+    assert window.panel.status == f"2 of 6 windows, 9.0 s left on {DEVICE} (uses 3.1 of 24 GB)"
     window.runner.answer(notes=["In smaller windows."])
     assert window.view.states == [State.IDLE, State.STARTING, State.RUNNING, State.IDLE]
     panel = window.panel
@@ -189,6 +134,14 @@ def test_options_and_device_reach_the_worker(window):
     window.presenter.apply()
     assert window.runner.loads[-1].params == {"device": "cuda:1", "options": {"overlap": 0.25, "mirror": True}}
     assert window.runner.labels[-1].params["options"] == {"overlap": 0.25, "mirror": True}
+    assert window.runner.labels[-1].params["keep_largest"] is None, "as the model says"
+
+
+@pytest.mark.parametrize("keep_largest", [True, False])
+def test_keeping_the_largest_piece_can_be_chosen(window, keep_largest):
+    window.choose(keep_largest=keep_largest)
+    window.presenter.apply()
+    assert window.runner.labels[-1].params["keep_largest"] is keep_largest
 
 
 def test_a_run_keeps_what_it_began_with(window):
@@ -493,101 +446,3 @@ def test_quitting_stops_without_a_word_to_the_window(window):
     window.presenter.close()
     assert window.runner.labels[-1].error and len(window.view.panels) == shown
     window.presenter.close()
-
-
-# A true worker
-
-
-def wait_until(window, condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        window.presenter.poll()
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def segmenter():
-    with Segmenter(Worker(command=FAKE_WORKER)) as segmenter:
-        yield segmenter
-
-
-@pytest.fixture
-def live(tmp_path, segmenter):
-    return Window(tmp_path, segmenter)
-
-
-def slowly(segmenter, monkeypatch, **options):
-    """Have the engine of the fake take its time, or misbehave."""
-    begin = segmenter.worker.begin_load
-    monkeypatch.setattr(segmenter.worker, "begin_load", lambda folder, device, **_: begin(folder, device, **options))
-
-
-def test_a_run_with_a_true_worker(live):
-    live.presenter.apply()
-    wait_until(live, lambda: not live.presenter.is_busy)
-    outcome = live.panel.outcome
-    assert live.presenter.state is State.IDLE and outcome.device == "cpu"
-    assert [finding.name for finding in outcome.missing] == [POSTERIOR]
-    assert "thresholds only" in live.panel.summary and "Größe µ" in live.panel.summary
-    assert live.presenter.devices[0]["description"] == "a fake"
-
-
-def test_apply_returns_at_once_and_cancel_takes_less_than_a_second(live, segmenter, monkeypatch):
-    slowly(segmenter, monkeypatch, seconds_per_window=0.5)
-    start = time.perf_counter()
-    live.presenter.apply()
-    assert time.perf_counter() - start < 0.5
-    wait_until(live, lambda: live.presenter.state is State.RUNNING)
-    start = time.perf_counter()
-    live.presenter.cancel()
-    assert time.perf_counter() - start < 0.1 and not live.presenter.is_busy
-    assert live.segmentations() == 0
-
-
-def test_a_worker_that_dies_is_started_again_by_the_next_run(live, segmenter, monkeypatch):
-    slowly(segmenter, monkeypatch, seconds_per_window=0.1)
-    pid = segmenter.worker.hello()["pid"]
-    live.presenter.apply()
-    wait_until(live, lambda: live.presenter.state is State.RUNNING)
-    os.kill(pid, signal.SIGKILL)
-    wait_until(live, lambda: not live.presenter.is_busy)
-    assert live.presenter.state is State.FAILED
-    assert live.panel.failure.sentence.startswith("The worker was killed (signal 9)")
-    assert live.panel.failure.log_path == str(segmenter.log_path)
-    live.presenter.apply()
-    wait_until(live, lambda: not live.presenter.is_busy)
-    assert live.presenter.state is State.IDLE and live.panel.outcome
-
-
-def test_quitting_in_the_middle_leaves_no_process(live, segmenter, monkeypatch):
-    slowly(segmenter, monkeypatch, seconds_per_window=0.1)
-    worker = psutil.Process(segmenter.worker.hello()["pid"])
-    live.presenter.apply()
-    wait_until(live, lambda: live.presenter.state is State.RUNNING)
-    folder = segmenter.log_path.parent
-    live.presenter.close()
-    segmenter.close()
-    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
-    assert not folder.exists()
-
-
-def test_a_real_hippocampus_with_the_shipped_model(tmp_path, shared_data):
-    folder, name = shared_data / "hippocampus-mr", "hippocampus_001.nii.gz"
-    image, truth = read_volume(folder / "images" / name), read_volume(folder / "labels" / name)
-    with Segmenter() as segmenter:
-        window = Window(tmp_path, segmenter)
-        window.choose(volume_node=node_from_volume(window.scene, replace(image, modality="MR")))
-        window.presenter.apply()
-        wait_until(window, lambda: not window.presenter.is_busy)
-    outcome = window.panel.outcome
-    assert outcome, window.panel.failure
-    assert [finding.name for finding in outcome.found] == [ANTERIOR, POSTERIOR]
-    assert window.panel.summary.startswith("Not found: none.")
-    for value, finding in enumerate(outcome.findings, start=1):
-        mask = segment_mask(
-            outcome.segmentation_node, f"MedSeg_{finding.name.lower().replace(' ', '_')}", truth.array.shape
-        )
-        expected = truth.array == value
-        assert 2 * (mask & expected).sum() / (mask.sum() + expected.sum()) > 0.75
-        assert finding.volumes_ml[0] == pytest.approx(mask.sum() * truth.grid.voxel_volume_ml)

@@ -11,10 +11,13 @@ import pytest
 
 from interaction_cases import ENTRY, HIPPOCAMPUS
 from MedSegDLLib.interaction.catalogue import ModelEntry, read_catalogue, selection
-from MedSegDLLib.interaction.measures import bytes_text, millilitres_text, seconds_text, spacing_text
+from MedSegDLLib.interaction.device_list import device_rows
+from MedSegDLLib.interaction.measures import bytes_text, memory_text, millilitres_text, seconds_text, spacing_text
+from MedSegDLLib.interaction.model_info import ModelInfo
 from MedSegDLLib.interaction.module_wording import ModuleWording
 from MedSegDLLib.interaction.outcome import Absence, Finding, Outcome, absence, coverage_mm, find
 from MedSegDLLib.interaction.progress import ProgressClock
+from MedSegDLLib.interaction.progress_wording import Counted
 from MedSegDLLib.interaction.timings import Timings, millions_of_voxels
 from MedSegDLLib.models import SHIPPED
 from MedSegDLLib.volume import Grid, Volume
@@ -43,6 +46,14 @@ def test_millilitres(volume_ml, text):
 @pytest.mark.parametrize(("size", "text"), [(10, "1 kB"), (8.5e5, "850 kB"), (1.34e7, "13 MB"), (1.2e9, "1.2 GB")])
 def test_bytes(size, text):
     assert bytes_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("used", "total", "text"),
+    [(3.1, 23.6, "3.1 of 24 GB"), (0.01, 7.9, "0.1 of 7.9 GB"), (12.0, 128.0, "12.0 of 128 GB")],
+)
+def test_memory(used, total, text):
+    assert memory_text(used * 2**30, total * 2**30) == text
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,53 @@ def test_models_for_the_modality_come_first():
     assert [entry.name for entry in selection([ct, ENTRY])] == ["a ct", "hippocampus-mr"]
 
 
+INFO = ModelInfo()
+
+
+def test_a_model_in_a_row_and_in_a_line():
+    licence = SPEC.licence
+    assert INFO.row(ENTRY, 4.13) == ("Hippocampus, MR", "MR", "2", "1 mm", licence, "4.1 s")
+    assert INFO.row(ENTRY, None)[-1] == "not known yet"
+    assert INFO.line(ENTRY, 4.13) == f"MR, 2 structures, 1 mm, {licence}, 4.1 s"
+    assert INFO.line(ENTRY, None) == f"MR, 2 structures, 1 mm, {licence}"
+
+
+def test_a_damaged_model_says_so_everywhere():
+    broken = ModelEntry("broken", ENTRY.folder, problem="The weights are <damaged>.")
+    assert INFO.row(broken, None) == ("broken", "", "", "", "", "damaged")
+    assert INFO.line(broken, None) == "The weights are <damaged>."
+    assert INFO.page(broken, None) == "<p>The weights are &lt;damaged&gt;.</p>"
+    assert not broken.is_prompter and broken.channels == ()
+
+
+def test_a_page_has_the_picture_that_the_model_brings(tmp_path):
+    folder = tmp_path / "a & b"
+    entry = ModelEntry("model", folder, HIPPOCAMPUS)
+    assert "<img" not in INFO.page(entry, None) and ">1 mm<" in INFO.page(entry, None)
+    picture = folder / "docs" / "example.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"")
+    assert f'<img src="{tmp_path.as_posix()}/a &amp; b/docs/example.png"' in INFO.page(entry, None)
+
+
+def test_the_images_of_a_model_are_named_with_their_modality():
+    network = replace(SPEC.network, in_channels=2)
+    spec = replace(SPEC, network=network, channels=("CT", "PET"), modality=("CT", "PT"))
+    assert INFO.row(ModelEntry("m", ENTRY.folder, replace(HIPPOCAMPUS, spec=spec)), None)[1] == "CT + PET/PT"
+
+
+@pytest.mark.parametrize(
+    ("devices", "chosen", "names"),
+    [
+        ((), "auto", ["auto", "cpu"]),
+        (({"name": "cuda:0", "description": "RTX"},), "auto", ["auto", "cuda:0"]),
+        ((), "cuda:3", ["auto", "cpu", "cuda:3"]),
+    ],
+)
+def test_the_chosen_device_is_always_in_the_list(devices, chosen, names):
+    assert [name for name, _text in device_rows(devices, chosen)] == names
+
+
 # What was found
 
 
@@ -210,10 +268,12 @@ def test_the_volume_over_several_frames_is_a_range():
 def test_every_sentence_is_translated():
     words = ModuleWording(lambda text: f"<{text}>")
     said = [
-        words.choose_volume(), words.volume_gone(), words.no_model_installed(), words.choose_model(),
-        words.other_modality(ENTRY, "CT"), words.no_structure(), words.ready(None), words.ready(3.0), words.apply(),
+        words.choose_volume(), words.volume_gone(), words.choose_channel("T2"), words.channel_gone("T2"),
+        words.same_volume("T1", "T2"), words.other_frames("T2"), words.other_modality_of_channel("T2", ("MR",), "CT"),
+        words.no_model_installed(), words.choose_model(),
+        words.other_modality(("MR",), "CT"), words.no_structure(), words.ready(None), words.ready(3.0), words.apply(),
         words.cancel(), words.cancel_tip(), words.checking_installation(), words.loading("a", 0), words.loading("a", 5),
-        words.looking(), words.windows(1, 2, None, "cpu"), words.frame(1, 2), words.stopped(),
+        words.looking(), words.windows(Counted(1, 2, None, "cpu")), words.frame(1, 2), words.stopped(),
         words.stopped_node_gone(), words.stopped_volume_replaced(), words.unforeseen(), words.summary(outcome()),
     ]  # fmt: skip
     assert all(sentence.startswith("<") and sentence.endswith(">") for sentence in said)

@@ -12,7 +12,6 @@ import slicer
 import vtk
 
 from effect_cases import FakeView
-from MedSegDLLib.engine.session import Session
 from MedSegDLLib.errors import InputError
 from MedSegDLLib.files import read_volume
 from MedSegDLLib.interaction.effect import EffectPresenter
@@ -104,8 +103,6 @@ def test_a_transform_that_bends_is_told_at_the_click(case):
 
 # The whole of it
 
-needs_prompter = pytest.mark.skipif(not hasattr(Session, "prompt"), reason="needs a worker that answers prompts")
-
 
 @pytest.fixture
 def clicking(shared_data):
@@ -117,7 +114,8 @@ def clicking(shared_data):
     add_transform(case.live.mrml, case.segmentation, MOVED)
     with Segmenter() as segmenter:
         case.worker = segmenter.worker
-        case.presenter = EffectPresenter(segmenter.worker, segmenter, case.scene, FakeView())
+        case.view = FakeView()
+        case.presenter = EffectPresenter(segmenter.worker, segmenter, case.scene, case.view)
         case.truth = truth
         middle = np.argwhere(truth)[truth.sum() // 2][::-1]
         case.ras = tuple(case.scene.image().grid.ras(middle))
@@ -127,23 +125,22 @@ def clicking(shared_data):
 def poll_until(presenter, is_done, seconds=60):
     deadline = time.monotonic() + seconds
     while not is_done():
-        assert time.monotonic() < deadline, presenter._view.panel.status
+        assert time.monotonic() < deadline, (presenter.state, presenter.error)
         presenter.poll()
         time.sleep(0.005)
 
 
-@needs_prompter
 def test_from_the_click_to_the_voxels_and_back(clicking):
     presenter, segmentation = clicking.presenter, clicking.segmentation
     presenter.activate()
     poll_until(presenter, lambda: presenter.state is State.IDLE)
     started = time.monotonic()
-    assert presenter.add_point(clicking.ras)
+    assert presenter.clicks.add_point(clicking.ras)
     assert time.monotonic() - started < 0.2 and presenter.is_busy, "the click returns at once"
     poll_until(presenter, lambda: not presenter.is_busy)
-    assert presenter.error is None and presenter.preview is not None
-    drawn = presenter.preview
-    assert presenter.keep()
+    assert presenter.error is None and presenter.clicks.preview is not None
+    drawn = presenter.clicks.preview
+    assert presenter.clicks.keep()
     kept = segment_mask(segmentation, clicking.editor.selected_segment_id, clicking.truth.shape)
     assert kept.sum() == np.count_nonzero(drawn.array)
     assert (kept & clicking.truth).sum() > 0.3 * clicking.truth.sum()
@@ -151,28 +148,26 @@ def test_from_the_click_to_the_voxels_and_back(clicking):
     assert segmentation.GetSegmentation().GetNumberOfSegments() == 0
 
 
-@needs_prompter
 def test_clicks_faster_than_the_worker(clicking):
     presenter = clicking.presenter
     presenter.activate()
     for n in range(4):
-        assert presenter.add_point((clicking.ras[0] + 0.1 * n, *clicking.ras[1:]))
-    presenter.keep()
+        assert presenter.clicks.add_point((clicking.ras[0] + 0.1 * n, *clicking.ras[1:]))
+    presenter.clicks.keep()
     poll_until(presenter, lambda: not presenter.is_busy)
     assert presenter.error is None and presenter.state is State.IDLE
     assert clicking.editor.selected_segment_id
 
 
-@needs_prompter
 def test_the_worker_is_killed_between_two_clicks(clicking):
     presenter = clicking.presenter
     presenter.activate()
     poll_until(presenter, lambda: presenter.state is State.IDLE)
     os.kill(clicking.worker.hello()["pid"], signal.SIGKILL)
-    assert presenter.add_point(clicking.ras)
+    assert presenter.clicks.add_point(clicking.ras)
     poll_until(presenter, lambda: not presenter.is_busy)
     if presenter.error:  # the click came before anyone knew
-        assert presenter.state is State.FAILED and "signal 9" in presenter._view.panel.status
-        assert presenter.add_point(clicking.ras)
+        assert presenter.state is State.FAILED and "signal 9" in clicking.view.panel.status
+        assert presenter.clicks.add_point(clicking.ras)
         poll_until(presenter, lambda: not presenter.is_busy)
-    assert presenter.error is None and presenter.preview is not None
+    assert presenter.error is None and presenter.clicks.preview is not None

@@ -10,7 +10,7 @@ from MedSegDLLib.errors import InputError
 from MedSegDLLib.files import read_volume
 from MedSegDLLib.scene.editing import LogicEditor, write_mask
 from MedSegDLLib.scene.headless import new_scene
-from MedSegDLLib.scene.regions import roi_region, segments_region, view_region
+from MedSegDLLib.scene.regions import has_size, roi_region, segments_region, surround, view_region
 from MedSegDLLib.scene.volumes import node_from_volume, volume_from_node
 from MedSegDLLib.volume import Volume
 from scene_cases import GRIDS, MOVED, add_transform, placed, rotation
@@ -47,6 +47,18 @@ def spans(region) -> list[tuple[int, int]]:
 def test_a_roi_takes_the_voxels_that_it_reaches_into(live):
     roi = add_roi(live, (10.0, 12.0, 8.0), (4.0, 5.0, 7.0))
     assert spans(roi_region(add_volume(live), roi)) == [(8, 13), (10, 15), (5, 12)]
+
+
+def test_a_roi_without_size_is_told_and_can_be_put_around_the_volume(live):
+    volume = add_volume(live, GRIDS["oblique"])
+    add_transform(live.mrml, volume, MOVED)
+    roi = live.mrml.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    assert not has_size(roi)
+    with pytest.raises(InputError, match="'box' has no size yet"):
+        roi_region(volume, roi)
+    surround(roi, volume)
+    assert has_size(roi) and roi_region(volume, roi) == tuple(slice(0, size) for size in SHAPE)
+    assert roi.GetDisplayNode().GetHandlesInteractive() and not roi.GetDisplayNode().GetFillVisibility()
 
 
 def test_a_roi_along_voxel_edges_takes_no_more(live):

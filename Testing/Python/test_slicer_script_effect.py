@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import slicer
 
-import fake_qt
+import fake_slicer
 from MedSegDLLib.dependencies import Findings
 from MedSegDLLib.scene.editing import LogicEditor
 from MedSegDLLib.scene.headless import new_scene
@@ -48,7 +48,7 @@ class EditorWidget:
     def setActiveEffectByName(self, name):
         assert name == "MedSeg"
         package = importlib.import_module("SegmentEditorMedSegDLLib")
-        scripted = fake_qt.ScriptedEffect(self._editor)
+        scripted = fake_slicer.ScriptedEffect(self._editor)
         self._effect = package.SegmentEditorEffect(scripted)
         self._effect.setMRMLDefaults()
         self._effect.setupOptionsFrame()
@@ -77,9 +77,7 @@ class EditorWidget:
 @pytest.mark.parametrize("packages", [True, False], ids=["with packages", "without packages"])
 def test_the_script_passes(packages, monkeypatch, capsys):
     live = new_scene()
-    fake_qt.install(monkeypatch, None, [])
-    monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
-    monkeypatch.setattr(slicer.util, "settingsValue", lambda key, default, **_: default, raising=False)
+    fake_slicer.install(monkeypatch)
     monkeypatch.setattr(slicer.util, "exit", lambda status: ended.append(status), raising=False)
     monkeypatch.setattr(slicer, "mrmlScene", live.mrml, raising=False)
     monkeypatch.setattr(slicer, "qMRMLSegmentEditorWidget", EditorWidget, raising=False)

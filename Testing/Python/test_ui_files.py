@@ -105,8 +105,11 @@ SIGNALS = {
     "QLabel": {"linkActivated(QString)"},
     "QLineEdit": {"textChanged(QString)", "textEdited(QString)", "editingFinished()", "returnPressed()"},
     "QListWidget": {f"{name}(QListWidgetItem*)" for name in _ITEMS} | {"currentRowChanged(int)"},
+    "QPlainTextEdit": {"textChanged()"},
     "QPushButton": _CLICKS,
     "QSpinBox": {"valueChanged(int)", "editingFinished()"},
+    "QTableWidget": {f"{name}(QTableWidgetItem*)" for name in _ITEMS}
+    | {"cellDoubleClicked(int,int)", "currentCellChanged(int,int,int,int)", "itemSelectionChanged()"},
     "QToolButton": _CLICKS,
     "QTreeWidget": {f"{name}(QTreeWidgetItem*,int)" for name in _ITEMS} | {"itemSelectionChanged()"},
     "ctkCollapsibleButton": {"contentsCollapsed(bool)", "toggled(bool)"},
@@ -138,14 +141,14 @@ def _words(text: str) -> set[str]:
 
 
 def uses(source: Path) -> list[tuple[str, str]]:
-    """(widget, signal or '') for each `ui.widget` in the code, also in `self.ui.widget`."""
+    """(widget, signal or '') for each `ui.widget` in the code, also in `self.ui.widget`, however it is connected."""
     tree = ast.parse(source.read_text(encoding="utf-8"))
     found = [(node.attr, "") for node in ast.walk(tree) if _is_of_ui(node)]
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if name == "connect" and _is_of_ui(call.func.value):
+        name = getattr(call.func, "attr", "") or getattr(call.func, "id", "")
+        if name == "connect" and isinstance(call.func, ast.Attribute) and _is_of_ui(call.func.value):
             found.append((call.func.value.attr, _text(call.args[0])))
-        elif name == "_connect" and len(call.args) > 1 and _is_of_ui(call.args[0]):
+        elif name in ("connect", "_connect") and len(call.args) > 1 and _is_of_ui(call.args[0]):
             found.append((call.args[0].attr, _text(call.args[1])))
     return found
 

@@ -70,6 +70,9 @@ try:
     checks.check("the effect can be chosen", active is not None and active.name == "MedSeg")
     effect = active.self()
 
+    warm = checks.wait_until(lambda: effect.presenter.state.value != "starting", PATIENCE_SECONDS)
+    ready = warm and effect.presenter.error is None
+    checks.check("the worker starts, and looks at the image", ready, effect.view.panel.status)
     checks.check("a click is taken", effect.addPoint(ras, include=True), effect.view.panel.status)
     checks.check("it writes nothing by itself", voxels() == 0)
     effect.waitUntilIdle(PATIENCE_SECONDS)
@@ -87,6 +90,15 @@ try:
     effect.waitUntilIdle(PATIENCE_SECONDS)
     effect.discard()
     checks.check("discarding leaves the segment as it was", voxels() == kept)
+
+    effect.view.ui.smoothingSpinBox.setValue(1.0)
+    effect.addPoint(ras, include=True)
+    effect.waitUntilIdle(PATIENCE_SECONDS)
+    effect.view.ui.islandsCheckBox.setChecked(True)
+    checks.check("another option makes the preview anew", effect.presenter.is_busy)
+    effect.waitUntilIdle(PATIENCE_SECONDS)
+    checks.check("a smoothed structure without islands", effect.presenter.clicks.preview is not None)
+    effect.discard()
 
     segments_before = segmentation.GetSegmentation().GetNumberOfSegments()
     checks.check("a whole model begins", effect.segmentEverything(model), effect.view.panel.status)

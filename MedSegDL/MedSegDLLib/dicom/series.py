@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from ..errors import InputError
+from ..files import folders_below
 from .headers import frames_of, is_dicom, read_header, reported_as_damage
 from .kinds import check_is_image, is_localizer
 from .stack import Stack, stack_of
@@ -116,7 +117,7 @@ def scan_files(files: Iterable[Path]) -> Scan:
 def files_below(path: Path) -> list[Path]:
     """The file itself, or every file of a folder and below, sorted. Raises InputError for what does not exist."""
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
+        return sorted(file for folder in folders_below(path) for file in folder.iterdir() if file.is_file())
     if path.is_file():
         return [path]
     raise InputError(f"There is no file or folder {path}.", "Check the path.")

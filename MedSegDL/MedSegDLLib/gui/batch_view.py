@@ -10,12 +10,14 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..interaction.batch import BatchChoices, BatchPanel, BatchPresenter, BatchRow, files_of_patients
+from ..interaction.batch import BatchPresenter
+from ..interaction.batch_ports import BatchChoices, BatchPanel, BatchRow
 from ..interaction.batch_wording import BatchWording
+from ..interaction.dicom_patients import files_of_patients
+from ..interaction.module_ports import Choices
 from ..worker_process import find_python
 
 _MILLISECONDS_BETWEEN_POLLS = 100
-_MILLISECONDS_BETWEEN_LOOKS_AT_THE_MODEL = 1000
 _FOLDER, _DATABASE = 0, 1
 
 
@@ -25,24 +27,21 @@ class BatchView:
     Args:
         segmenterProvider: gives the session's `Segmenter`, whose worker is closed when a batch begins, so that the two
             do not share the device's memory.
-        modelChooser: gives the name of the model that is chosen at that moment.
+        choices: gives what is chosen in the module at that moment: model, device, and what is under Advanced.
         python: finds the worker's Python.
         isBusy: whether that `Segmenter` runs at that moment; a batch then cannot begin.
-        deviceChooser: gives the device that is chosen at that moment.
     """
 
     def __init__(
         self,
         segmenterProvider: Callable,
-        modelChooser: Callable[[], str],
+        choices: Callable[[], Choices],
         python: Callable[[], str] = find_python,
         isBusy: Callable[[], bool] = lambda: False,
-        deviceChooser: Callable[[], str] = lambda: "auto",
     ):
         self._segmenterProvider = segmenterProvider
-        self._modelChooser = modelChooser
+        self._choices = choices
         self._isBusy = isBusy
-        self._deviceChooser = deviceChooser
         self._shownRows: tuple[BatchRow, ...] = ()
         self._patientItems: list = []
         self._patientFiles: tuple[Path, ...] = ()
@@ -51,10 +50,6 @@ class BatchView:
         self._build()
         self.presenter = BatchPresenter(self, BatchWording(_), python=python)
         self._timer.connect("timeout()", self.presenter.poll)
-        self._modelTimer = qt.QTimer()
-        self._modelTimer.setInterval(_MILLISECONDS_BETWEEN_LOOKS_AT_THE_MODEL)
-        self._modelTimer.connect("timeout()", self._noticeModel)
-        self._modelTimer.start()
         self._connect()
         self._showSource()
         self.choose()
@@ -62,7 +57,6 @@ class BatchView:
     def close(self) -> None:
         """End a batch that runs, and listen no more; what is done stays done."""
         self._timer.stop()
-        self._modelTimer.stop()
         self.presenter.close()
 
     # Built
@@ -159,15 +153,16 @@ class BatchView:
 
     def choose(self, _change=None) -> None:
         """Take what is chosen in the panel, and the model."""
-        fromDatabase = self.sourceCombo.currentIndex == _DATABASE
+        fromDatabase, chosen = self.sourceCombo.currentIndex == _DATABASE, self._choices()
         folder = self.inputEdit.currentPath
         self.presenter.choose(
             BatchChoices(
                 inputs=() if fromDatabase or not folder else (Path(folder),),
                 files=self._patientFiles if fromDatabase else (),
                 output=Path(self.outputEdit.currentPath) if self.outputEdit.currentPath else None,
-                model=self._model(),
-                device=self._device(),
+                model=chosen.model,
+                device=chosen.device,
+                arguments=chosen.arguments,
             )
         )
 
@@ -185,17 +180,10 @@ class BatchView:
         if self.presenter.is_active:
             self._timer.start()
 
-    def _noticeModel(self) -> None:
-        """The model is chosen elsewhere in the module."""
-        chosen = self.presenter.choices
-        if not self.presenter.is_active and (chosen.model, chosen.device) != (self._model(), self._device()):
+    def choicesChanged(self) -> None:
+        """Something else was chosen in the module."""
+        if not self.presenter.is_active:
             self.choose()
-
-    def _model(self) -> str:
-        return self._modelChooser() or ""
-
-    def _device(self) -> str:
-        return self._deviceChooser() or "auto"
 
     def fillPatients(self) -> None:
         """List the database's patients, none of them ticked."""
@@ -228,7 +216,7 @@ class BatchView:
     # Shown
 
     def show(self, panel: BatchPanel) -> None:
-        """See `interaction.batch.View`."""
+        """See `interaction.batch_ports.View`."""
         self.startButton.text = panel.start_text
         self.startButton.toolTip = panel.start_tip
         self.startButton.enabled = panel.can_start

@@ -49,6 +49,16 @@ class ModelEntry:
         return tuple(label.name for label in self.bundle.spec.labels) if self.bundle else ()
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """The images that it takes at once; one for most models."""
+        return self.bundle.spec.channels if self.bundle else ()
+
+    @property
+    def is_prompter(self) -> bool:
+        """Whether it turns clicks into a structure, and does nothing without them."""
+        return bool(self.bundle and self.bundle.spec.prompts)
+
+    @property
     def picture(self) -> Path | None:
         """A picture of an example, where the model brings one."""
         path = self.folder / PICTURE

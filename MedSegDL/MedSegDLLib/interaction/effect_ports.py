@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ..bundle import Bundle
+from ..client import Islands
 from ..connection import Request
 from ..labels import Label
 from ..prompts import Prompts
@@ -15,6 +16,40 @@ from ..volume import Volume
 from .states import State
 
 Region = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """How prompts become a structure; see `client.Worker.begin_prompt`.
+
+    Args:
+        model: folder of a prompting model; None for the prompter that needs no training.
+        islands: "clicked" keeps only the pieces that were clicked.
+    """
+
+    model: Path | None = None
+    smoothing_mm: float = 0.0
+    islands: Islands = "all"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is set below "Segment everything" and under Advanced, and which model prompts go to.
+
+    Args:
+        model: name of an installed model, or its folder.
+        left_out: structures of the model that are not wanted.
+        where: "whole", "view", "roi" or "segments".
+        device: "auto", "cpu", "cuda", ...
+        options: overlap, mirror, ...; see `Predictor`.
+    """
+
+    model: str = ""
+    left_out: frozenset[str] = frozenset()
+    where: str = "whole"
+    device: str = "auto"
+    options: dict = field(default_factory=dict)
+    prompting: PromptOptions = PromptOptions()
 
 
 @dataclass(frozen=True)
@@ -28,6 +63,7 @@ class Panel:
         run_button: the text of the button that segments everything, which is Cancel while it runs.
         run_tip: why that button is grey, or what it does.
         progress: windows done and their number; None where there is nothing to count.
+        devices: what the worker has told of, as in its greeting; none before.
     """
 
     state: State
@@ -42,6 +78,7 @@ class Panel:
     run_tip: str
     progress: tuple[int, int] | None = None
     details: str = ""
+    devices: tuple[dict, ...] = ()
 
 
 class View(Protocol):
@@ -67,8 +104,15 @@ class Worker(Protocol):
 
     def begin_image(self, volume: Volume) -> Request: ...
 
+    def begin_warm(self, model: Path | None) -> Request: ...
+
     def begin_prompt(
-        self, prompts: Prompts, model: str | Path | None, on_done: Callable[[Request], None]
+        self,
+        prompts: Prompts,
+        model: Path | None,
+        on_done: Callable[[Request], None],
+        smoothing_mm: float,
+        islands: Islands,
     ) -> Request: ...
 
     def cancel(self, request: Request) -> None: ...
@@ -78,6 +122,8 @@ class Worker(Protocol):
 
 class Runner(Protocol):
     """What `scene.run.Segmenter` offers for whole models, in the same worker."""
+
+    def begin_load(self, model: Bundle, device: str, **options) -> Request: ...
 
     def begin_label(
         self,

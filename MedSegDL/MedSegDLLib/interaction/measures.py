@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _SECONDS_AS_SECONDS = 90
 _HOUR = 3600
+_GIBI = 1 << 30
 
 
 def seconds_text(seconds: float) -> str:
@@ -33,3 +34,9 @@ def spacing_text(spacing_mm: tuple[float, ...]) -> str:
     """'1 mm' where all axes agree, else '0.8 x 0.8 x 5 mm'."""
     texts = [f"{length:.2g}" if length < 10 else f"{length:.0f}" for length in spacing_mm]
     return f"{texts[0] if len(set(texts)) == 1 else ' x '.join(texts)} mm"
+
+
+def memory_text(used_bytes: float, total_bytes: float) -> str:
+    """'3.1 of 24 GB', counted in powers of two as on the box of a graphics card."""
+    used, total = max(used_bytes / _GIBI, 0.1), total_bytes / _GIBI
+    return f"{used:.1f} of {total:.{0 if total >= 10 else 1}f} GB"

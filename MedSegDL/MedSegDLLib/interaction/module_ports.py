@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ from .states import State
 
 Region = tuple[slice, slice, slice]
 Prepare = Callable[[Bundle, str, Callable[[str], None]], None]
+KEEP_LARGEST = {"model": None, "yes": True, "no": False}
+"""What the parameter node keeps, and what it means."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Choices:
         left_out: structures of the model that are not wanted.
         where: "whole", "view", "roi" or "segments"; for the last the output segmentation's.
         all_frames: of the sequence that the volume is a frame of.
-        overlap, mirror: None for what the model says.
+        overlap, mirror, keep_largest: None for what the model says.
+        more_volume_nodes: for a model of several channels those after the first, in their order; None where none is
+            chosen. For another model they do not count.
     """
 
     volume_node: Any = None
@@ -40,12 +44,22 @@ class Choices:
     overlap: float | None = None
     mirror: bool | None = None
     allow_other_modality: bool = False
+    keep_largest: bool | None = None
+    more_volume_nodes: tuple[Any, ...] = ()
 
     @property
     def options(self) -> dict:
         """For the predictor."""
         chosen = {"overlap": self.overlap, "mirror": self.mirror}
         return {name: value for name, value in chosen.items() if value is not None}
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The same and more for the command line, as in a batch."""
+        overlap = () if self.overlap is None else ("--overlap", f"{self.overlap:g}")
+        mirror = ("--mirror",) if self.mirror else ()
+        any_modality = ("--any-modality",) if self.allow_other_modality else ()
+        return (*overlap, *mirror, *any_modality)
 
 
 @dataclass(frozen=True)
@@ -92,12 +106,13 @@ class Runner(Protocol):
 
     def begin_label(
         self,
-        volume: Volume,
+        volumes: Sequence[Volume],
         model: Bundle,
         device: str,
         region: Region | None,
         on_progress: Callable[[int, int, str], None],
         on_done: Callable[[Request], None],
+        keep_largest: bool | None,
         **options,
     ) -> Request: ...
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import MedSegError
-from .catalogue import ModelEntry
 from .measures import millilitres_text, seconds_text
 from .outcome import Absence, Finding, Outcome
+from .progress_wording import Counted, progress_text
 
 Translate = Callable[[str], str]
 
@@ -28,6 +28,24 @@ class ModuleWording:
         _ = self._translate
         return _("Choose a volume.")
 
+    def choose_channel(self, channel: str) -> str:
+        _ = self._translate
+        return _("Choose a volume for {channel}.").format(channel=channel)
+
+    def channel_gone(self, channel: str) -> str:
+        _ = self._translate
+        return _("The volume for {channel} is no longer in the scene. Choose another one.").format(channel=channel)
+
+    def same_volume(self, first: str, second: str) -> str:
+        _ = self._translate
+        text = _("{first} and {second} are the same volume. Choose one for each.")
+        return text.format(first=first, second=second)
+
+    def other_frames(self, channel: str) -> str:
+        _ = self._translate
+        text = _("The sequence for {channel} has another number of frames. Choose another one, or one frame only.")
+        return text.format(channel=channel)
+
     def volume_gone(self) -> str:
         _ = self._translate
         return _("The volume is no longer in the scene. Choose another one.")
@@ -40,10 +58,15 @@ class ModuleWording:
         _ = self._translate
         return _("Choose a model.")
 
-    def other_modality(self, entry: ModelEntry, modality: str) -> str:
+    def other_modality(self, expected: tuple[str, ...], modality: str) -> str:
         _ = self._translate
         text = _("The model is for {expected}, this volume is {found}: allow it in Advanced.")
-        return text.format(expected=", ".join(entry.modality), found=modality)
+        return text.format(expected=", ".join(expected), found=modality)
+
+    def other_modality_of_channel(self, channel: str, expected: tuple[str, ...], modality: str) -> str:
+        _ = self._translate
+        text = _("For {channel} the model takes {expected}, the volume chosen for it is {found}: allow it in Advanced.")
+        return text.format(channel=channel, expected=", ".join(expected), found=modality)
 
     def no_structure(self) -> str:
         _ = self._translate
@@ -85,13 +108,8 @@ class ModuleWording:
         _ = self._translate
         return _("Looking at the image")
 
-    def windows(self, done: int, total: int, seconds_left: float | None, device: str, frame: str = "") -> str:
-        _ = self._translate
-        parts = [frame, _("{done} of {total} windows").format(done=done, total=total)]
-        if seconds_left is not None:
-            parts.append(_("{time} left").format(time=seconds_text(max(1.0, seconds_left))))
-        text = ", ".join(part for part in parts if part)
-        return _("{progress} on {device}").format(progress=text, device=device) if device else text
+    def windows(self, counted: Counted, frame: str = "") -> str:
+        return progress_text(counted, self._translate, frame)
 
     def frame(self, number: int, frames: int) -> str:
         _ = self._translate

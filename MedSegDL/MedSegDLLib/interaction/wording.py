@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import MedSegError
+from .effect_run import Written
 from .measures import millilitres_text, seconds_text
+from .progress_wording import Counted, progress_text
 
 Translate = Callable[[str], str]
 
@@ -52,6 +54,10 @@ class EffectWording:
         _ = self._translate
         return self._with_time(_("Starting the worker"), seconds)
 
+    def loading_prompter(self, seconds: float) -> str:
+        _ = self._translate
+        return self._with_time(_("Loading the model"), seconds)
+
     def looking(self, seconds: float) -> str:
         _ = self._translate
         return self._with_time(_("Looking at the image"), seconds)
@@ -64,12 +70,8 @@ class EffectWording:
         _ = self._translate
         return self._with_time(_("Loading {model}").format(model=title), seconds)
 
-    def windows(self, done: int, total: int, seconds_left: float | None) -> str:
-        _ = self._translate
-        text = _("{done} of {total} windows").format(done=done, total=total)
-        if seconds_left is None:
-            return text
-        return _("{progress}, {time} left").format(progress=text, time=seconds_text(max(1.0, seconds_left)))
+    def windows(self, counted: Counted) -> str:
+        return progress_text(counted, self._translate)
 
     def ready(self, device: str, seconds: float | None) -> str:
         _ = self._translate
@@ -120,13 +122,18 @@ class EffectWording:
         _ = self._translate
         return _("Stopped: the volume or the segmentation was changed or removed meanwhile.")
 
-    def segmented(self, found: list[tuple[str, float]], missing: list[str], seconds: float, device: str) -> str:
+    def segmented(self, written: Written) -> str:
         """'Anterior 1.62 ml, Posterior 1.48 ml. Not found: none. 4.1 s on NVIDIA RTX 4090.'"""
         _ = self._translate
-        sentences = [", ".join(f"{name} {millilitres_text(volume)}" for name, volume in found) + "." if found else ""]
-        sentences.append(_("Not found: {names}.").format(names=", ".join(missing) or _("none")))
-        sentences.append(_("{time} on {device}.").format(time=seconds_text(seconds), device=device))
+        found = ", ".join(f"{name} {millilitres_text(volume)}" for name, volume in written.found)
+        sentences = [f"{found}." if found else ""]
+        sentences.append(_("Not found: {names}.").format(names=", ".join(written.missing) or _("none")))
+        sentences.append(_("{time} on {device}.").format(time=seconds_text(written.seconds), device=written.device))
         return " ".join(sentence for sentence in sentences if sentence)
+
+    def unforeseen(self) -> str:
+        _ = self._translate
+        return _("An error that nobody foresaw. Try again; if it comes back, report it with this line's tooltip.")
 
     def failure(self, error: MedSegError) -> str:
         return str(error)
@@ -153,9 +160,10 @@ class EffectWording:
         _ = self._translate
         return _("Keep or discard the preview first.")
 
-    def no_model(self) -> str:
+    def several_images(self, channels: tuple[str, ...]) -> str:
         _ = self._translate
-        return _("No model is installed. Add one in the module MedSegDL, under Models.")
+        text = _("This model takes {count} images at once ({channels}): run it in the module MedSegDL.")
+        return text.format(count=len(channels), channels=", ".join(channels))
 
     def choose_model(self) -> str:
         _ = self._translate
