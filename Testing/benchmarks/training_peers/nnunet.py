@@ -21,6 +21,7 @@ def run(task: Task, seconds: float) -> Measured:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     plans = _planned_and_preprocessed(task)
+    os.environ["nnUNet_n_proc_DA"] = "0"  # from here on augmentation in the training process, as with the others
     description = json.loads((task.work / "raw" / _DATASET / "dataset.json").read_text())
     trainer = nnUNetTrainer(
         plans | {"continue_training": False}, _CONFIGURATION, "all", description, torch.device("cpu")
@@ -35,7 +36,7 @@ def run(task: Task, seconds: float) -> Measured:
 
 def _prepare_folders(task: Task) -> None:
     """nnU-Net's raw layout; where it looks for things is said by the environment."""
-    os.environ["nnUNet_n_proc_DA"] = "1"
+    os.environ["nnUNet_n_proc_DA"] = "1"  # its planning refuses 0
     for name in ("raw", "preprocessed", "results"):
         (task.work / name).mkdir(parents=True, exist_ok=True)
         os.environ[f"nnUNet_{name}"] = str(task.work / name)
