@@ -24,7 +24,7 @@ CPU_BUILD, NO_TORCH = "cpu build", "no torch"
 
 _SLICER_BRINGS = ("numpy", "scipy", "SimpleITK")  # in the version that suits it: we neither check nor install them
 _WITH_TORCH = ("torch>=2.8", "monai>=1.5", "einops>=0.7")
-_IMPORT_NAMES = {"connected-components-3d": "cc3d"}
+_IMPORT_NAMES = {"connected-components-3d": "cc3d", "PyYAML": "yaml", "scikit-learn": "sklearn"}
 _SECONDS_FOR_ALL = 120.0  # a first import of PyTorch from a slow disk, under a virus scanner, takes a minute
 _SECONDS_TO_START = 30.0
 _LOG_TAIL = 4000

@@ -57,10 +57,11 @@ def _fingerprint(options) -> int:
 def _plan(options) -> int:
     from ..data.dataset import open_dataset
     from ..data.fingerprint import Fingerprint
-    from ..data.plan_files import parsed_overrides, write_plan
+    from ..data.plan_files import write_plan
     from ..data.planning import plan
+    from ..data.settings import parsed_settings
 
-    arguments = parsed_overrides([f"arguments={options.arguments}"])["arguments"]
+    arguments = parsed_settings([f"arguments={options.arguments}"], "arguments={width: 16}")["arguments"]
     if not isinstance(arguments, dict):
         raise InputError(f"'{options.arguments}' are no named arguments.", "Write them as '{width: 16}'.")
     dataset = open_dataset(options.dataset)
@@ -75,7 +76,7 @@ def _plan(options) -> int:
         options.dims,
         arguments,
         memory_gb=options.memory,
-        overrides=parsed_overrides(options.settings),
+        overrides=parsed_settings(options.settings, "patch=[64, 64, 32]"),
     )
     write_plan(proposal, options.output)
     specification = proposal.specification

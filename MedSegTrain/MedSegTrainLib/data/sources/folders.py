@@ -17,6 +17,7 @@ from ..examination import examine_all
 from ..found import Drawing, Findings, FoundCase, FoundImage, FoundStructure
 from ..images import read_image, read_values
 from ..layouts import Layout, Pair
+from ..structures import name_of
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 
@@ -34,7 +35,7 @@ class LabelFile(Drawing):
         check_same_grid(grid, labels.grid, f"The labels {self._path.name}")
         for value in np.unique(labels.array):
             if value:
-                name = self._names.get(int(value), f"value {value}")
+                name = self._names.get(int(value), name_of(value))
                 yield FoundStructure(name, int(value)), labels.array == value
 
 
@@ -57,7 +58,7 @@ def find_in_folder(
         if pair.label.name.lower().endswith(SEGMENTATION_SUFFIX):
             _add_segmentation(pair, layout, cases, skipped)
             continue
-        values = layout.names or {value: f"value {value}" for value in values_of[pair.name]}
+        values = layout.names or {value: name_of(value) for value in values_of[pair.name]}
         if layout.ignored:
             values = values | {layout.ignored: "ignore"}
         cases.append(_case(pair, layout, LabelFile(pair.label, values)))

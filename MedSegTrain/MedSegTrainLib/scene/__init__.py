@@ -1,0 +1,1 @@
+"""What the module puts into Slicer's scene."""
