@@ -41,7 +41,7 @@ The image never leaves this computer. See the
 Built on MONAI, PyTorch, OpenVINO, SimpleITK, pydicom and highdicom. Each model names its data and its license.
 """)
         slicer.app.connect("startupCompleted()", registerEffect)
-        slicer.app.connect("aboutToQuit()", MedSegDLLogic.closeWorker)
+        slicer.app.connect("startupCompleted()", registerSample)
 
 
 def registerEffect():
@@ -49,6 +49,13 @@ def registerEffect():
     import SegmentEditorMedSegDLLib
 
     SegmentEditorMedSegDLLib.registerEffect()
+
+
+def registerSample():
+    """Offer our sample in the module Sample Data."""
+    from MedSegDLLib.gui.sample_data import registerSample
+
+    registerSample()
 
 
 @parameterNodeWrapper
@@ -171,7 +178,6 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # else a hidden window goes on to follow it
-        MedSegDLLogic.closeWorker()
 
     def enter(self):
         self.initializeParameterNode()
@@ -184,7 +190,6 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller, _event):
-        self.logic.closeWorker()  # it still holds the image
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -345,7 +350,6 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onRepair(self, _checked=False):
         if self.presenter.is_busy:
             return
-        MedSegDLLogic.closeWorker()  # it has the packages open
         self._installation.repair(self._installation.lastFindings, self._showNote)
 
 
@@ -392,18 +396,22 @@ class MedSegDLLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def workerPython():
         """The Python that runs the worker: the user's own, or Slicer's."""
-        from MedSegDLLib.gui.shared import chosenPython
-        from MedSegDLLib.worker_process import find_python
+        from MedSegDLLib.gui.shared import workerPython
 
-        return find_python(chosenPython())
+        return workerPython()
 
 
 class MedSegDLTest(ScriptedLoadableModuleTest):
-    """The window with a true worker process whose models are thresholds: no network, no PyTorch, no OpenVINO."""
+    """The window with a true worker process whose models are thresholds: no network, no PyTorch, no OpenVINO.
+
+    One test has a true model, where the worker's Python has the packages.
+    """
 
     PATIENCE_SECONDS = 60
+    HEART_ML = 684  # of the sample, as its model finds it elsewhere; it was drawn with 722
 
     def setUp(self):
+        from MedSegDLLib.gui.shared import nothingToPrepare
         from MedSegDLLib.interaction.timings import Timings
 
         self.environment = {name: os.environ.get(name) for name in ("MEDSEG_PRACTICE_SECONDS", "MEDSEG_MODELS")}
@@ -411,8 +419,8 @@ class MedSegDLTest(ScriptedLoadableModuleTest):
         self.widget = slicer.modules.medsegdl.widgetRepresentation().self()
         self.segmenter = self._practiceSegmenter()
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        timings = Timings(Path(self.folder.name) / "timings.json")  # practice says nothing about the true models
-        self.widget.startPresenter(self.segmenter, lambda _bundle, _device, done: done(""), timings)
+        self.timings = Timings(Path(self.folder.name) / "timings.json")  # practice says nothing about the true models
+        self.widget.startPresenter(self.segmenter, nothingToPrepare, self.timings)
         self.widget.initializeParameterNode()
         self.parameters = self.widget.logic.getParameterNode()
         self.parameters.modelName = "hippocampus-mr"
@@ -497,6 +505,38 @@ class MedSegDLTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
         self.assertFalse(self.widget.presenter.is_busy)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)
+
+    def test_aTrueModelSegmentsTheSample(self):
+        from MedSegDLLib.client import Worker
+        from MedSegDLLib.dependencies import examine, required
+        from MedSegDLLib.gui.shared import nothingToPrepare
+        from MedSegDLLib.models import SAMPLE, find_model
+        from MedSegDLLib.scene.run import Segmenter
+
+        python = self.widget.logic.workerPython()
+        findings = examine(python, required(find_model("thorax-phantom"), "cpu"))
+        if not findings.ok:
+            print(f"left out, a true model on the sample: {findings.sentence}", flush=True)
+            return
+        self.segmenter.close()
+        self.segmenter = Segmenter(Worker(python=python))
+        self.widget.startPresenter(self.segmenter, nothingToPrepare, self.timings)
+        self.parameters.inputVolume = slicer.util.loadVolume(str(SAMPLE), properties={})
+        self.parameters.modelName = "thorax-phantom"
+        self.parameters.device = "cpu"
+        self.widget.ui.applyButton.click()
+        self._waitUntil(lambda: not self.widget.presenter.is_busy)
+        outcome = self.widget.view.outcome
+        self.assertIsNotNone(outcome, self.widget.ui.failureLabel.text)
+        volumes = {finding.name: finding.volumes_ml[0] for finding in outcome.found}
+        self.assertEqual(len(volumes), 9)
+        self.assertAlmostEqual(volumes["Heart"], self.HEART_ML, delta=0.1 * self.HEART_ML)
+
+    def test_sampleIsRegistered(self):
+        import SampleData
+
+        (volume,) = SampleData.SampleDataLogic().downloadSamples("MedSegThoraxPhantom")
+        self.assertEqual(volume.GetClassName(), "vtkMRMLScalarVolumeNode")
 
     def test_effectIsRegistered(self):
         editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor

@@ -51,6 +51,7 @@ class Batch:
         options: the predictor's: overlap, mirror, precision, threads.
         any_modality: also take series whose DICOM modality is not the model's.
         channels: for a model of several channels, patterns that tell its images apart; see `channels.Matching`.
+        keep_largest: see `Segmenter.label`.
     """
 
     bundle: Bundle
@@ -60,6 +61,7 @@ class Batch:
     options: dict = field(default_factory=dict)
     any_modality: bool = False
     channels: dict[str, str] = field(default_factory=dict)
+    keep_largest: bool | None = None
 
     def find(self, inputs: Iterable[Path], listed: Iterable[Path] = ()) -> tuple[list[Candidate], list[CaseResult]]:
         """The cases to segment, and a row for everything that is not one, with the reason.
@@ -140,7 +142,9 @@ class Batch:
         with _timed(seconds, "read"):
             images = case.load_images()
         with _timed(seconds, "segment"):
-            segmented = self.segmenter.label(images, self.bundle, self.device, progress, **self.options)
+            segmented = self.segmenter.label(
+                images, self.bundle, self.device, progress, keep_largest=self.keep_largest, **self.options
+            )
         labels, report = segmented.labels, segmented.report
         volumes = volumes_ml(labels.array, self.bundle.spec.labels, labels.grid.voxel_volume_ml)
         message = " ".join([*report["notes"], *_not_found(volumes)])
@@ -161,7 +165,8 @@ class Batch:
 
     def _identity(self, case: Candidate) -> dict:
         """What a result depends on: the model, its options, and the files it was made from."""
-        model = {"name": self.bundle.name, "metadata": sha256(self.bundle.folder / METADATA), "options": self.options}
+        options = self.options if self.keep_largest is None else {**self.options, "keep_largest": self.keep_largest}
+        model = {"name": self.bundle.name, "metadata": sha256(self.bundle.folder / METADATA), "options": options}
         return {"model": model, "input": _fingerprint(case)}
 
     def _of_modality(self, candidates: list[Candidate]) -> tuple[list[Candidate], list[LeftOut]]:

@@ -113,6 +113,8 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_positive, help="processor cores to use (default: all)")
     mirror_help = "average over mirrored images: steadier, several times slower"
     parser.add_argument("--mirror", action="store_true", default=None, help=mirror_help)
+    keep_help = "of each structure only the largest connected piece, or all of them (default: as the model says)"
+    parser.add_argument("--keep-largest", action=argparse.BooleanOptionalAction, default=None, help=keep_help)
     parser.add_argument("--overlap", type=_share, help="share of a window that the next one covers, 0 to below 1")
     parser.add_argument("--precision", choices=("f32", "bf16"), help="of the network on a CPU (default: the model's)")
     parser.add_argument(
@@ -194,8 +196,16 @@ def _segment_all(options: argparse.Namespace, report, is_pausing: Callable[[], b
     names = ("overlap", "mirror", "precision", "threads")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     with Segmenter() as segmenter:
-        patterns = dict(options.channel)
-        batch = Batch(bundle, options.output, segmenter, options.device, chosen, options.any_modality, patterns)
+        batch = Batch(
+            bundle,
+            options.output,
+            segmenter,
+            options.device,
+            chosen,
+            options.any_modality,
+            channels=dict(options.channel),
+            keep_largest=options.keep_largest,
+        )
         return _run(batch, options.input, _listed(options), report, is_pausing)
 
 

@@ -1,4 +1,4 @@
-"""Where models lie: those that come with the extension, and those that the user added."""
+"""Where models lie: those that come with the extension, and those that the user added; and an image to try them on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from .bundle import METADATA, Bundle
 from .errors import ModelError
 from .folders import data_folder
 
-SHIPPED = Path(__file__).resolve().parents[1] / "Resources" / "Models"
+_RESOURCES = Path(__file__).resolve().parents[1] / "Resources"
+SHIPPED = _RESOURCES / "Models"
+SAMPLE = _RESOURCES / "Samples" / "MedSegThoraxPhantom.nrrd"
+"""An image for the shipped model `thorax-phantom`; drawn, no patient."""
 
 
 def model_folders() -> list[Path]:

@@ -8,8 +8,9 @@ from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 from slicer.i18n import tr as _
 
 from MedSegDLLib.gui.effect_view import EffectView
+from MedSegDLLib.gui.install import Installation
 from MedSegDLLib.gui.scripted_editor import ScriptedEditor
-from MedSegDLLib.gui.shared import sharedSegmenter
+from MedSegDLLib.gui.shared import sharedPreparation, sharedSegmenter
 from MedSegDLLib.interaction.effect import EffectPresenter
 from MedSegDLLib.interaction.gestures import Drag, Kind, behind_surface, gesture_marks, point_at, to_ras
 from MedSegDLLib.interaction.wording import EffectWording
@@ -30,6 +31,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self.presenter = None  # the effect that is only registered has none: it has no options
         self.view = None
+        self._installation = None
         self._drag = None
         self._pressedIn3D = None
         self._sliceNode = None
@@ -67,7 +69,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.view = EffectView(self.scriptedEffect, os.path.join(RESOURCES, "UI", "SegmentEditorMedSeg.ui"))
         scene = EditedScene(ScriptedEditor(self.scriptedEffect), self._currentSliceNode, lambda: self.view.roiNode)
         segmenter = sharedSegmenter()
-        self.presenter = EffectPresenter(segmenter.worker, segmenter, scene, self.view, EffectWording(_))
+        self._installation = Installation(isWanted=lambda: self.presenter.is_running)
+        self.presenter = EffectPresenter(
+            segmenter.worker,
+            segmenter,
+            scene,
+            self.view,
+            EffectWording(_),
+            prepare=sharedPreparation() or self._installation.prepare,
+        )
         self.view.start(self.presenter)
 
     def activate(self):
@@ -87,6 +97,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self._unguardEscape()
         self._unobserveScene()
         if self.presenter:
+            self._installation.close()
             self.presenter.close()
             self.view.close()
 

@@ -118,6 +118,9 @@ class FakeWorker:
             if request.method not in self.holds and request in self._pending:
                 self._answer(request)
 
+    def close(self):
+        self.is_running = False
+
     # What a test does
 
     @property
@@ -224,7 +227,7 @@ class FakeTimings:
 class Bench:
     """The presenter among the three."""
 
-    def __init__(self):
+    def __init__(self, **arguments):
         self.worker, self.scene, self.view, self.clock = FakeWorker(), FakeScene(), FakeView(), Clock()
         self.timings = FakeTimings()
         self.presenter = EffectPresenter(
@@ -235,6 +238,7 @@ class Bench:
             bundle_of=self.bundle_of,
             timings=self.timings,
             clock=self.clock,
+            **arguments,
         )
         self.clicks = self.presenter.clicks
 

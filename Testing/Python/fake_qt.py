@@ -282,7 +282,7 @@ class Tree(Widget):
     def __init__(self, kind=None, **properties):
         super().__init__(kind, **properties)
         object.__setattr__(self, "items", [])
-        object.__setattr__(self, "_current", None)
+        object.__setattr__(self, "_selected", None)
 
     @property
     def topLevelItemCount(self):
@@ -290,17 +290,20 @@ class Tree(Widget):
 
     def clear(self):
         self.items.clear()
-        object.__setattr__(self, "_current", None)
+        self.clearSelection()
 
     def addTopLevelItem(self, item):
         self.items.append(item)
 
-    def currentItem(self):
-        return self._current
+    def selectedItems(self):
+        return (self._selected,) if self._selected else ()
+
+    def clearSelection(self):
+        object.__setattr__(self, "_selected", None)
 
     def setCurrentItem(self, item):
-        if item is not self._current:
-            object.__setattr__(self, "_current", item)
+        if item is not self._selected:
+            object.__setattr__(self, "_selected", item)
             self.send("itemSelectionChanged")
 
     def indexOfTopLevelItem(self, item):

@@ -111,6 +111,22 @@ class LayoutManager:
         return len(self.threeD)
 
 
+class Application(fake_qt.Sender):
+    """slicer.app"""
+
+    slicerHome = "/nowhere"
+
+    def __init__(self, layoutManager=None):
+        super().__init__()
+        self.layoutManager = lambda: layoutManager
+
+    def processEvents(self):
+        fake_qt.Timer.turn()
+
+    def translate(self, context, text):
+        return text
+
+
 class AbstractEffect:
     def __init__(self, scriptedEffect):
         self.scriptedEffect = scriptedEffect
@@ -198,12 +214,7 @@ def install(monkeypatch, layoutManager=None, shortcuts=()) -> None:
     for name, module in _modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     modes = SimpleNamespace(ModificationModeSet=0, ModificationModeAdd=1, ModificationModeRemove=2)
-    app = SimpleNamespace(
-        layoutManager=lambda: layoutManager,
-        processEvents=fake_qt.Timer.turn,
-        translate=lambda context, text: text,
-        slicerHome="/nowhere",
-    )
+    app = Application(layoutManager)
     window = SimpleNamespace(children=lambda: shortcuts) if shortcuts else None
     monkeypatch.setattr(fake_qt.Timer, "timers", [])
     monkeypatch.setattr(slicer, "app", app, raising=False)

@@ -187,6 +187,17 @@ def test_a_changed_model_or_option_segments_again(batch, tmp_path):
     assert not run(replace(batch, bundle=renamed), image)["a"].reused
     assert not run(replace(batch, bundle=renamed, options={"overlap": 0.25}), image)["a"].reused
     assert run(replace(batch, bundle=renamed, options={"overlap": 0.25}), image)["a"].reused
+    assert not run(replace(batch, bundle=renamed, keep_largest=False), image)["a"].reused
+    assert not run(replace(batch, bundle=renamed), image)["a"].reused
+
+
+def test_the_largest_piece_alone_is_kept_where_that_is_asked_for(batch, tmp_path):
+    array = np.zeros((10, 12, 14), np.int16)
+    array[1:4, 1:4, 1:4] = array[7:9, 7:9, 7:9] = 200
+    image = write_image(tmp_path / "two pieces.nrrd", array)
+    for keep_largest, voxels in ((None, 27 + 8), (True, 27), (False, 27 + 8)):
+        (name,) = run(replace(batch, keep_largest=keep_largest), image)
+        assert np.count_nonzero(read_labels(batch.output / name)) == voxels
 
 
 def test_another_study_of_the_same_name_takes_nothing_away(batch, tmp_path):

@@ -127,9 +127,11 @@ def test_bad_usage(arguments, complaint, capsys):
 
 def test_options_reach_the_predictor(capsys):
     write_image(Path("a.nii"))
-    assert segment("a.nii", "--overlap", "0", "--threads", "1", "--precision", "f32", "--device", "cpu") == 0
+    options = ("--overlap", "0", "--threads", "1", "--precision", "f32", "--device", "cpu", "--keep-largest")
+    assert segment("a.nii", *options) == 0
     report = json.loads(Path("out/a/case.json").read_text(encoding="utf-8"))
-    assert report["identity"]["model"]["options"] == {"overlap": 0.0, "threads": 1, "precision": "f32"}
+    expected = {"overlap": 0.0, "threads": 1, "precision": "f32", "keep_largest": True}
+    assert report["identity"]["model"]["options"] == expected
     assert report["report"]["windows"] == 2 * 2 * 2  # of 8 voxels, without overlap, for 10 x 12 x 14
 
 

@@ -18,7 +18,7 @@ import fake_slicer
 from bundle_makers import threshold_bundle
 from effect_cases import FakeWorker
 from interaction_cases import ENTRY, HIPPOCAMPUS
-from MedSegDLLib.errors import InputError, WorkerError
+from MedSegDLLib.errors import InputError, MedSegError, WorkerError
 from MedSegDLLib.interaction.catalogue import ModelEntry
 from MedSegDLLib.interaction.states import State
 from MedSegDLLib.scene.editing import LogicEditor
@@ -28,7 +28,7 @@ from MedSegDLLib.volume import Volume
 from scene_cases import segment_mask
 
 SHAPE = (10, 20, 30)
-QT_MODULES = ("SegmentEditorMedSegDLLib", "MedSegDLLib.gui.effect_view", "MedSegDLLib.gui.slice_previews")
+QT_MODULES = ("SegmentEditorMedSegDLLib", "MedSegDLLib.gui.")
 
 
 class Interactor:
@@ -80,8 +80,9 @@ class Window:
         self.editor = LogicEditor(self.live, self.volume, self.segmentation)
         self.worker = FakeWorker()
         self.worker.worker = self.worker
-        shared = importlib.import_module("MedSegDLLib.gui.shared")
-        monkeypatch.setattr(shared, "_segmenter", self.worker)
+        monkeypatch.setattr(slicer, "mrmlScene", self.live.mrml, raising=False)
+        self.shared = importlib.import_module("MedSegDLLib.gui.shared")
+        self.shared.useSegmenter(self.worker)
         package = importlib.import_module("SegmentEditorMedSegDLLib")
         self.scripted = fake_slicer.ScriptedEffect(self.editor)
         self.effect = package.SegmentEditorEffect(self.scripted)
@@ -143,6 +144,7 @@ def window(monkeypatch, models):
     window = Window(monkeypatch).activate()
     yield window
     window.effect.cleanup()
+    slicer.app.send("aboutToQuit")
 
 
 def test_what_the_editor_reads_before_anyone_clicks(window):
@@ -583,3 +585,46 @@ def test_cleaning_up_lets_go_of_everything(window):
     widgets = [widget for widget in vars(window.ui).values() if isinstance(widget, fake_qt.Widget)]
     assert all(widget.slots == [] for widget in widgets) and window.effect.view._timer.slots == []
     assert window.red.renderer.GetViewProps().GetNumberOfItems() == 0
+
+
+# The worker, and its packages
+
+
+def test_closing_the_scene_ends_the_worker(window):
+    """With only the effect in use: nobody else is there to do it."""
+    assert window.worker.is_running
+    window.live.mrml.Clear(0)
+    assert not window.worker.is_running, "it still holds the image"
+    window.volume = node_from_volume(window.live.mrml, Volume(np.zeros(SHAPE, np.int16), np.eye(4)), "another")
+    segmentation = window.live.mrml.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    window.scripted.editor = LogicEditor(window.live, window.volume, segmentation)
+    window.effect.sourceVolumeNodeChanged()
+    assert window.worker.is_running and window.worker.starts == 2
+
+
+def test_quitting_ends_the_worker(window):
+    slicer.app.send("aboutToQuit")
+    assert not window.worker.is_running
+
+
+def test_the_worker_is_watched_once(window):
+    window.shared.useSegmenter(window.worker)
+    assert [signal for signal, _slot in slicer.app.slots] == ["aboutToQuit()"]
+
+
+def test_a_model_runs_only_once_its_packages_are_there(window, monkeypatch):
+    install = importlib.import_module("MedSegDLLib.gui.install")
+    lacking = SimpleNamespace(ok=False, can_install=True, sentence="It lacks openvino.", remedy="", details="")
+    monkeypatch.setattr(install, "probe", lambda python, requirements: {})
+    monkeypatch.setattr(install, "assess", lambda *_: lacking)
+    monkeypatch.setattr(install, "_confirmed", lambda sentence, details: questions.append(sentence) or False)
+    questions = []
+    monkeypatch.setattr(window.shared, "_prepare", None)  # the session's own worker
+    window.effect.cleanup()
+    window.effect = type(window.effect)(window.scripted)
+    window.effect.setupOptionsFrame()
+    window.effect.activate()
+    assert window.effect.segmentEverything("thresholds")
+    with pytest.raises(MedSegError, match="It lacks openvino."):
+        window.effect.waitUntilIdle(5)
+    assert questions == ["It lacks openvino. "] and not window.worker.runs

@@ -207,3 +207,61 @@ def test_prompting_models_for_the_image_come_first(bench):
     assert offered([ENTRY, ct, mr]) == (mr, None, ct)
     bench.scene.volume = None
     assert offered([ENTRY]) == (None,)
+
+
+# The look at the packages before a run
+
+
+@pytest.fixture
+def checking():
+    """A run whose packages are being looked at; `asked` holds what for, and whom to tell."""
+    asked = []
+    bench = Bench(prepare=lambda bundle, device, done: asked.append((bundle.name, device, done))).activate()
+    bench.asked = asked
+    bench.presenter.choose(Choices(model="hippocampus", device="cpu"))
+    bench.presenter.press_run()
+    return bench
+
+
+def test_the_packages_are_looked_at_before_a_run(checking):
+    (name, device, done) = checking.asked[0]
+    assert (name, device) == ("Hippocampus", "cpu") and not checking.worker.runs
+    assert status(checking) == "Checking the installation" and checking.view.panel.run_button == "Cancel"
+    assert checking.presenter.is_running and not checking.clicks.add_point((4, 4, 4))
+    done("")
+    checking.presenter.poll()
+    assert checking.scene.structures == [(("Anterior", "Posterior"), "set")]
+
+
+def test_a_run_that_lacks_packages_says_so(checking):
+    checking.asked[0][2]("The package openvino is missing.")
+    assert checking.presenter.state is State.FAILED and not checking.worker.runs
+    assert status(checking) == "The package openvino is missing." and not checking.presenter.is_running
+
+
+def test_a_refusal_that_comes_at_once_is_no_beginning():
+    bench = Bench(prepare=lambda bundle, device, done: done("It was declined.")).activate()
+    assert not bench.presenter.segment_everything("hippocampus")
+    assert bench.presenter.state is State.FAILED and status(bench) == "It was declined."
+
+
+@pytest.mark.parametrize("end", ["cancel", "deactivate", "scene_closed"])
+def test_who_gave_up_meanwhile_hears_no_more_of_it(checking, end):
+    getattr(checking.presenter, end)()
+    assert not checking.presenter.is_busy, "the worker has nothing to finish"
+    checking.asked[0][2]("")
+    checking.presenter.poll()
+    assert not checking.worker.runs and checking.presenter.state is State.IDLE
+
+
+def test_an_image_that_was_replaced_meanwhile_is_not_segmented(checking):
+    checking.outdate("replaced")
+    checking.presenter.poll()
+    checking.asked[0][2]("")
+    assert not checking.worker.runs and "changed or removed" in status(checking)
+
+
+def test_a_worker_that_cannot_start_after_the_look(checking):
+    checking.worker.is_running, checking.worker.cannot_start = False, DIED  # installing has ended it
+    checking.asked[0][2]("")
+    assert checking.presenter.error is DIED and not checking.presenter.is_running

@@ -7,8 +7,10 @@ import pytest
 import slicer
 
 from interaction_cases import DEVICE, ENTRY, Window, head
+from MedSegDLLib.cli import _parser
 from MedSegDLLib.errors import DeviceError, OutputError, WorkerError
 from MedSegDLLib.interaction.catalogue import ModelEntry
+from MedSegDLLib.interaction.module_ports import Choices
 from MedSegDLLib.interaction.outcome import Absence
 from MedSegDLLib.interaction.states import State
 from MedSegDLLib.scene.volumes import node_from_volume
@@ -188,7 +190,7 @@ def test_the_time_of_a_run_is_the_estimate_of_the_next(window):
     window.runner.answer()
     assert window.presenter.expected_seconds(ENTRY) == pytest.approx(4.0)
     assert window.presenter.listed_models() == ((ENTRY, pytest.approx(4.0)),)
-    assert window.panel.tip == "Segment the volume. It takes about 4.0 s."
+    assert window.panel.tip.startswith("Segment the volume. It takes about 4.0 s. Images")
 
 
 # What was not found
@@ -446,3 +448,16 @@ def test_quitting_stops_without_a_word_to_the_window(window):
     window.presenter.close()
     assert window.runner.labels[-1].error and len(window.view.panels) == shown
     window.presenter.close()
+
+
+@pytest.mark.parametrize("keep_largest", [None, True, False])
+def test_a_batch_segments_as_was_chosen(keep_largest):
+    """The command line takes what the module hands to it, and understands the same by it."""
+    choices = Choices(overlap=0.25, mirror=True, keep_largest=keep_largest, allow_other_modality=True)
+    options = _parser().parse_args(["segment", "in", "--model", "m", "--output", "o", *choices.arguments])
+    assert (options.overlap, options.mirror, options.any_modality) == (0.25, True, True)
+    assert options.keep_largest is keep_largest
+
+
+def test_the_button_says_how_much_memory_a_run_needs(window):
+    assert " Images and result need about 2" in window.panel.tip and window.panel.tip.endswith(" MB of memory.")

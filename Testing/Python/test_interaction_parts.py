@@ -271,8 +271,9 @@ def test_every_sentence_is_translated():
         words.choose_volume(), words.volume_gone(), words.choose_channel("T2"), words.channel_gone("T2"),
         words.same_volume("T1", "T2"), words.other_frames("T2"), words.other_modality_of_channel("T2", ("MR",), "CT"),
         words.no_model_installed(), words.choose_model(),
-        words.other_modality(("MR",), "CT"), words.no_structure(), words.ready(None), words.ready(3.0), words.apply(),
-        words.cancel(), words.cancel_tip(), words.checking_installation(), words.loading("a", 0), words.loading("a", 5),
+        words.other_modality(("MR",), "CT"), words.no_structure(), words.ready(None, 1), words.ready(3.0, 1),
+        words.apply(), words.cancel(), words.cancel_tip(), words.checking_installation(),
+        words.loading("a", 0), words.loading("a", 5),
         words.looking(), words.windows(Counted(1, 2, None, "cpu")), words.frame(1, 2), words.stopped(),
         words.stopped_node_gone(), words.stopped_volume_replaced(), words.unforeseen(), words.summary(outcome()),
     ]  # fmt: skip

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bundle_makers import specification, threshold_bundle
+from MedSegDLLib import demand
 from MedSegDLLib.bundle import Inference, Intensity
-from MedSegDLLib.engine import memory
-from MedSegDLLib.engine.memory import MemoryPlan
+from MedSegDLLib.demand import MemoryPlan
 from MedSegDLLib.engine.predictor import Predictor
 from MedSegDLLib.errors import DeviceError
 from MedSegDLLib.volume import Grid, Volume
@@ -27,7 +27,7 @@ from MedSegDLLib.volume import Grid, Volume
     ],
 )
 def test_a_run_keeps_to_its_estimate(tmp_path, monkeypatch, spacing_mm, mirror, intensity):
-    monkeypatch.setattr(memory, "_WORKING_BYTES", 0)
+    monkeypatch.setattr(demand, "_WORKING_BYTES", 0)
     monkeypatch.setattr("MedSegDLLib.engine.upsampling._VOXELS_PER_SLAB", 100_000)
     monkeypatch.setattr("MedSegDLLib.engine.upsampling._CELLS_PER_CHUNK", 4_000)
     monkeypatch.setattr("MedSegDLLib.engine.resampling._SLAB_BYTES", 400_000)

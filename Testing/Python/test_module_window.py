@@ -84,6 +84,7 @@ def window(monkeypatch, tmp_path):
     window = Window(importlib.import_module("MedSegDL"), scene, tmp_path)
     yield window
     window.widget.cleanup()
+    slicer.app.send("aboutToQuit")
     for name in LOADED_ANEW:
         sys.modules.pop(name, None)
 

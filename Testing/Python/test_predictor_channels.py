@@ -17,7 +17,7 @@ from bundle_makers import (  # noqa: F401
     unet_bundle,
 )
 from MedSegDLLib.bundle import Coarse, Inference, Intensity, Network
-from MedSegDLLib.engine.memory import MemoryPlan
+from MedSegDLLib.demand import MemoryPlan
 from MedSegDLLib.engine.predictor import Predictor
 from MedSegDLLib.engine.preprocessing import prepare
 from MedSegDLLib.engine.torch_runtime import load_network

@@ -9,7 +9,8 @@ import pytest
 
 from bundle_makers import specification
 from MedSegDLLib.bundle import Intensity
-from MedSegDLLib.engine.preprocessing import network_grid, normalise, prepare
+from MedSegDLLib.demand import network_grid
+from MedSegDLLib.engine.preprocessing import normalise, prepare
 from MedSegDLLib.errors import InputError
 from MedSegDLLib.volume import Volume
 from test_volume import GRIDS

@@ -94,7 +94,7 @@ def test_the_script_passes(packages, monkeypatch, capsys):
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
-        sys.modules["MedSegDLLib.gui.shared"].closeWorker()
+        slicer.app.send("aboutToQuit")
     printed = capsys.readouterr().out
     assert ended == [0] and printed.endswith("all checks passed\n"), printed
     assert ("models are thresholds here" in printed) is not packages

@@ -22,7 +22,7 @@ def choose_worker(model):
     """Before the editor is made, as its effect takes the worker that is there then."""
     from MedSegDLLib.client import Worker
     from MedSegDLLib.dependencies import examine, required
-    from MedSegDLLib.gui.shared import chosenPython, useSegmenter
+    from MedSegDLLib.gui.shared import chosenPython, sharedSegmenter, useSegmenter
     from MedSegDLLib.models import find_model
     from MedSegDLLib.scene.run import Segmenter
     from MedSegDLLib.worker_process import find_python
@@ -31,9 +31,10 @@ def choose_worker(model):
     findings = examine(python, required(find_model(model)))
     if findings.ok:
         print(f"the worker runs in {python}", flush=True)
-        return
-    print(f"models are thresholds here: {findings.sentence}", flush=True)
-    useSegmenter(Segmenter(Worker(command=[python, "-m", "MedSegDLLib.engine.practice"])))
+    else:
+        print(f"models are thresholds here: {findings.sentence}", flush=True)
+        useSegmenter(Segmenter(Worker(command=[python, "-m", "MedSegDLLib.engine.practice"])))
+    return sharedSegmenter()
 
 
 arguments = sys.argv[1:]
@@ -42,7 +43,7 @@ if len(arguments) >= 4:
 else:
     volume, ras = checks.add_drawn_volume()
 model = arguments[4] if len(arguments) > 4 else "hippocampus-mr"
-choose_worker(model)
+segmenter = choose_worker(model)
 
 segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
 segmentation.CreateDefaultDisplayNodes()
@@ -113,4 +114,7 @@ finally:
     editor.setActiveEffect(None)
     editor.setMRMLScene(None)  # an editor that is alive at the exit of Slicer crashes it
     editor.deleteLater()
+
+slicer.mrmlScene.Clear()
+checks.check("closing the scene ends the worker, which had the image", not segmenter.worker.is_running)
 checks.finish()

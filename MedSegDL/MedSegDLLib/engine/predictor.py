@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..bundle import ONE_IMAGE, Bundle, Specification
+from ..demand import MemoryPlan
 from ..errors import InputError, ModelError
 from ..volume import Grid, Volume, as_volumes
 from .alignment import covers
 from .devices import choose
-from .memory import MemoryPlan
 from .postprocessing import bounding_box
 from .postprocessing import keep_largest as keep_largest_pieces
 from .preprocessing import check_images, normalise, prepare

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bundle import Intensity, Specification
+from ..demand import network_grid
 from ..errors import InputError
 from ..volume import Grid, Volume, as_volumes
 from .alignment import aligned
@@ -20,12 +21,6 @@ class NetworkInput:
 
     array: np.ndarray
     grid: Grid
-
-
-def network_grid(grid: Grid, spec: Specification) -> Grid:
-    """The grid on which the network sees a volume: turned to the model's orientation, at its spacing."""
-    turned = grid.steps_to(spec.orientation).apply_to_grid(grid)
-    return turned.resized(turned.shape_at(spec.spacing_mm))
 
 
 def prepare(volumes: Volume | Sequence[Volume], spec: Specification) -> NetworkInput:

@@ -13,14 +13,14 @@ from ..bundle import Bundle
 from ..dependencies import Findings, assess, probe, required
 from ..errors import MedSegError
 from ..interaction.installing import mend
-from ..worker_process import find_python
 from .background import Background
+from .shared import closeWorker, workerPython
 
 _REQUESTER = "MedSegDL"
 
 
 class Installation:
-    """What `ModulePresenter` asks before each run, as its `prepare`.
+    """What the presenters of module and effect ask before each run of a model, as their `prepare`.
 
     What was found to be well is not looked at again in the session.
 
@@ -34,7 +34,7 @@ class Installation:
 
     def __init__(
         self,
-        python: Callable[[], str] = find_python,
+        python: Callable[[], str] = workerPython,
         onWorth: Callable[[str], None] = logging.warning,
         confirm: Callable[[str, str], bool] | None = None,
         isWanted: Callable[[], bool] = lambda: True,
@@ -63,6 +63,7 @@ class Installation:
 
     def repair(self, found: Findings, done: Callable[[str], None]) -> None:
         """Install or replace what was found, PyTorch for the GPU included; `done` as for `prepare`."""
+        closeWorker()  # it has the packages open, and would not see the new ones
         try:
             mend(found, SlicerPip(), _)
         except MedSegError as error:

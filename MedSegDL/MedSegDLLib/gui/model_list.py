@@ -47,7 +47,10 @@ class ModelList:
             if rows != self._rows or names != [entry.name for entry in self._entries]:
                 self._fill(listed, rows)
             chosen = presenter.choices.model
-            tree.setCurrentItem(self._items[names.index(chosen)] if chosen in names else None)
+            if chosen in names:
+                tree.setCurrentItem(self._items[names.index(chosen)])
+            else:
+                tree.clearSelection()
         self._showInfo()
 
     def _fill(self, listed: tuple[tuple[ModelEntry, float | None], ...], rows: tuple[tuple[str, ...], ...]) -> None:
@@ -85,6 +88,6 @@ class ModelList:
         self._showInfo()
 
     def _onSelected(self) -> None:
-        row = self.ui.modelTree.indexOfTopLevelItem(self.ui.modelTree.currentItem())
-        if 0 <= row < len(self._entries):
-            self._onChosen(self._entries[row].name)
+        selected = self.ui.modelTree.selectedItems()  # with the arrow keys, Qt changes the current item only after this
+        if selected:
+            self._onChosen(self._entries[self.ui.modelTree.indexOfTopLevelItem(selected[0])].name)

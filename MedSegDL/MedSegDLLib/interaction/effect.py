@@ -26,6 +26,7 @@ from .effect_models import EffectModels
 from .effect_panel import PanelWriter
 from .effect_ports import Choices, Runner, Scene, View, Worker
 from .effect_run import EffectRun, Run
+from .installing import Prepare
 from .prompting import Prompting
 from .situation import Situation
 from .states import State
@@ -45,6 +46,7 @@ class EffectPresenter:
         wording: the sentences, in the user's language.
         bundle_of: a model by its name.
         timings: what earlier runs took.
+        prepare: asked before each run of a whole model.
         clock: seconds, for tests.
     """
 
@@ -57,6 +59,7 @@ class EffectPresenter:
         wording: EffectWording | None = None,
         bundle_of: Callable[[str], Bundle] = find_model,
         timings: Timings | None = None,
+        prepare: Prepare = lambda bundle, device, done: done(""),
         clock: Callable[[], float] = time.monotonic,
     ):
         words = self._words = wording or EffectWording()
@@ -65,7 +68,9 @@ class EffectPresenter:
         self._prompting = Prompting(
             self._worker, scene, view.draw, lambda *answer: self.clicks.answered(*answer), clock
         )
-        self._run = EffectRun(self._worker, runner, scene, self._run_done, self._run_stopped, clock)
+        self._run = EffectRun(
+            self._worker, runner, scene, self._run_done, self._run_failed, self._run_stopped, prepare, clock
+        )
         panels = PanelWriter(words, self._worker, self._prompting, self._run, self.reason_not_to_run, clock)
         self._situation = Situation(view, panels, self._worker, self._prompting, self._run)
         self.models = EffectModels(scene, words, bundle_of, timings or Timings())
@@ -89,6 +94,11 @@ class EffectPresenter:
     def is_busy(self) -> bool:
         """Whether the worker still owes something that was asked for; its warming up does not count."""
         return self._situation.is_busy
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a whole model segments, or is about to."""
+        return self._run.current is not None
 
     # Life
 
@@ -180,7 +190,9 @@ class EffectPresenter:
             self.choices = replace(self.choices, model=model, left_out=frozenset())
         self._situation.begin_anew()
         reason = self._words.busy() if self._run.is_busy else self.reason_not_to_run()
-        return self._situation.refuse(reason) if reason else self._situation.attempt(self._begin_run)
+        if reason:
+            return self._situation.refuse(reason)
+        return self._situation.attempt(self._begin_run) and self._run.is_busy
 
     def cancel(self) -> None:
         """Give up what is under way: a run, or the preview that is being made. What is drawn stays."""
@@ -193,7 +205,8 @@ class EffectPresenter:
     def _begin_run(self) -> None:
         bundle = self.models.bundle(self.choices.model)
         self._run.begin(bundle, self.models.wanted_labels(bundle, self.choices), self.choices)
-        self._situation.enter(State.RUNNING)
+        if self._run.is_busy:
+            self._situation.enter(State.RUNNING)
 
     def _run_done(self, run: Run, request: Request) -> None:
         if request.error:
@@ -204,6 +217,9 @@ class EffectPresenter:
         elif not self._situation.attempt(lambda: self._write_run(run, request)):
             return
         self._situation.rest()
+
+    def _run_failed(self, error: MedSegError) -> None:
+        self._situation.fail(error)
 
     def _write_run(self, run: Run, request: Request) -> None:
         result = request.result()

@@ -102,7 +102,9 @@ class PanelWriter:
 
     def _run_status(self, run: Run) -> str:
         words, now = self._words, self._clock()
-        loaded = run.load is not None and run.load.done and not run.load.error
+        if run.load is None:
+            return words.checking_installation()
+        loaded = run.load.done and not run.load.error
         if run.clock.total:
             device = run.load.result()["device"] if loaded else ""
             return words.windows(Counted.of(run.clock, now, run.request, self._worker.describe(device)))

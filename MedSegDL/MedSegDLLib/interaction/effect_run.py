@@ -12,14 +12,16 @@ from ..client import SegmentResult
 from ..connection import Request
 from ..errors import MedSegError
 from ..labels import Label
+from ..volume import Volume
 from .effect_ports import Choices, Region, Runner, Scene
+from .installing import Prepare
 from .progress import ProgressClock
 from .warm_worker import WarmWorker
 
 
 @dataclass
 class Run:
-    """What was chosen when it began, and what is known by now."""
+    """What was chosen when it began, and what is known by now; without requests while the packages are looked at."""
 
     bundle: Bundle
     labels: tuple[Label, ...]
@@ -47,7 +49,9 @@ class EffectRun:
 
     Args:
         on_done: called with the run and its request when the worker has answered.
+        on_failed: called with why a run could not be sent to the worker.
         on_stopped: called when the worker is free again after a run was given up.
+        prepare: asked before each run.
         clock: seconds.
     """
 
@@ -57,14 +61,18 @@ class EffectRun:
         runner: Runner,
         scene: Scene,
         on_done: Callable[[Run, Request], None],
+        on_failed: Callable[[MedSegError], None],
         on_stopped: Callable[[], None],
+        prepare: Prepare,
         clock: Callable[[], float],
     ):
         self._worker = worker
         self._runner = runner
         self._scene = scene
         self._on_done = on_done
+        self._on_failed = on_failed
         self._on_stopped = on_stopped
+        self._prepare = prepare
         self._clock = clock
         self._stopping: Request | None = None
         self.current: Run | None = None
@@ -83,24 +91,37 @@ class EffectRun:
         return self.current is not None and self._scene.key() != self.current.key
 
     def begin(self, bundle: Bundle, labels: tuple[Label, ...], choices: Choices) -> None:
-        """Returns at once. Raises MedSegError."""
+        """Returns at once; where it is over then, `on_failed` was told why. Raises MedSegError."""
         image, region = self._scene.image(), self._scene.region(choices.where)
+        run = self.current = Run(bundle, labels, region, choices, self._scene.key(), self._clock())
+        self._prepare(bundle, choices.device, lambda reason: self._prepared(run, image, reason))
+
+    def _prepared(self, run: Run, image: Volume, reason: str) -> None:
+        """Of a run that was given up meanwhile nobody wants to know."""
+        if run is not self.current:
+            return
+        try:
+            if reason:
+                raise MedSegError(reason)
+            self._send(run, image)
+        except MedSegError as error:
+            self.current = None
+            self._on_failed(error)
+
+    def _send(self, run: Run, image: Volume) -> None:
+        choices = run.choices
         self._worker.stop_warming()
         self._worker.ensure()
-        run = self.current = Run(bundle, labels, region, choices, self._scene.key(), self._clock())
-        try:
-            run.load = self._runner.begin_load(bundle, choices.device, **choices.options)
-            run.request = self._runner.begin_label(
-                image, bundle, choices.device, region, self._count, self._done, **choices.options
-            )
-        except MedSegError:
-            self.current = None
-            raise
+        run.load = self._runner.begin_load(run.bundle, choices.device, **choices.options)
+        run.request = self._runner.begin_label(
+            image, run.bundle, choices.device, run.region, self._count, self._done, **choices.options
+        )
 
     def stop(self) -> None:
         """Give the run up; the worker stops at its next window and then answers the greeting."""
+        was_sent = self.current is not None and self.current.request is not None
         self.give_up()
-        if self._worker.is_running:
+        if was_sent and self._worker.is_running:
             self._stopping = self._worker.when_free(self._stopped)
 
     def give_up(self) -> None:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from subprocess import CalledProcessError
 from typing import Protocol
 
+from ..bundle import Bundle
 from ..dependencies import NO_TORCH, Findings
 from ..errors import MedSegError
 
 Translate = Callable[[str], str]
+Prepare = Callable[[Bundle, str, Callable[[str], None]], None]
+"""Sees to what a run of this model on this device needs, then calls the third with '', or with the sentence why the run
+cannot begin; at once or later."""
 
 _MINIMUM_TORCH = "2.8"
 _TORCH_AND_TWIN = ["torch", "torchvision"]  # the one does not load beside another version of the other

@@ -17,9 +17,10 @@ from dataclasses import replace
 
 from ..errors import CancelledError, MedSegError
 from .catalogue import ModelEntry, read_catalogue, selection
+from .installing import Prepare
 from .module_chosen import Chosen
 from .module_panel import PanelWriter
-from .module_ports import Choices, Failure, Prepare, Runner, Scene, View
+from .module_ports import Choices, Failure, Runner, Scene, View
 from .module_run import Job, ModuleRun
 from .module_wording import ModuleWording
 from .outcome import Outcome
@@ -37,8 +38,7 @@ class ModulePresenter:
         wording: the sentences, in the user's language.
         timings: what earlier runs took.
         catalogue: the installed models.
-        prepare: asked before each run with the model and the device; sees to what must be installed, and calls what
-            it was given with '' or the sentence why the run cannot begin, at once or later.
+        prepare: asked before each run.
         clock: seconds, for tests.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..bundle import Bundle
+from ..demand import MemoryPlan
 from ..errors import MedSegError
 from ..labels import Label
 from ..volume import Grid, Volume
@@ -92,6 +93,11 @@ class Chosen:
             return None
         seconds = self._timings.expected_seconds(entry.name, self.choices.device, entry.bundle.spec, grid)
         return seconds and seconds * (self.frames if self.choices.all_frames else 1)
+
+    def memory_bytes(self, grid: Grid) -> int:
+        """What segmenting this grid will take beside the network itself; only where nothing is in Apply's way."""
+        others = [self._scene.read(node).grid for node in self.nodes[1:]]
+        return MemoryPlan.of(grid, self.entry.bundle.spec, others).total_bytes
 
     def remember_time(self, bundle: Bundle, choices: Choices, grid: Grid, seconds: float) -> None:
         """Learn from a run."""

@@ -31,12 +31,13 @@ class PanelWriter:
         """While nothing runs."""
         reason, chosen = self._chosen.reason_not_to_apply(), self._chosen
         ready = chosen.entry and not reason
-        expected = chosen.expected_seconds(chosen.entry, chosen.segmented_grid()) if ready else None
+        grid = chosen.segmented_grid() if ready else None
+        tip = self._words.ready(chosen.expected_seconds(chosen.entry, grid), chosen.memory_bytes(grid)) if ready else ""
         return Panel(
             state,
             self._words.apply(),
             enabled=not reason,
-            tip=reason or self._words.ready(expected),
+            tip=reason or tip,
             status=status,
             outcome=outcome,
             summary=self._words.summary(outcome) if outcome else "",

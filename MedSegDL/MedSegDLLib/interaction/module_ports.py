@@ -14,7 +14,6 @@ from .outcome import Outcome
 from .states import State
 
 Region = tuple[slice, slice, slice]
-Prepare = Callable[[Bundle, str, Callable[[str], None]], None]
 KEEP_LARGEST = {"model": None, "yes": True, "no": False}
 """What the parameter node keeps, and what it means."""
 
@@ -59,7 +58,8 @@ class Choices:
         overlap = () if self.overlap is None else ("--overlap", f"{self.overlap:g}")
         mirror = ("--mirror",) if self.mirror else ()
         any_modality = ("--any-modality",) if self.allow_other_modality else ()
-        return (*overlap, *mirror, *any_modality)
+        keep_largest = {None: (), True: ("--keep-largest",), False: ("--no-keep-largest",)}[self.keep_largest]
+        return (*overlap, *mirror, *keep_largest, *any_modality)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import MedSegError
-from .measures import millilitres_text, seconds_text
+from .measures import bytes_text, millilitres_text, seconds_text
 from .outcome import Absence, Finding, Outcome
 from .progress_wording import Counted, progress_text
 
@@ -72,11 +72,14 @@ class ModuleWording:
         _ = self._translate
         return _("Tick at least one structure.")
 
-    def ready(self, expected_seconds: float | None) -> str:
+    def ready(self, expected_seconds: float | None, memory_bytes: int) -> str:
         _ = self._translate
         if expected_seconds is None:
-            return _("Segment the volume. The time is known after the first run of this model on this device.")
-        return _("Segment the volume. It takes about {time}.").format(time=seconds_text(expected_seconds))
+            sentence = _("Segment the volume. The time is known after the first run of this model on this device.")
+        else:
+            sentence = _("Segment the volume. It takes about {time}.").format(time=seconds_text(expected_seconds))
+        memory = _("Images and result need about {size} of memory.").format(size=bytes_text(memory_bytes))
+        return f"{sentence} {memory}"
 
     # Buttons
 
@@ -134,6 +137,7 @@ class ModuleWording:
         return _("An error that nobody foresaw ended the run. Try again; if it comes back, report it with the details.")
 
     def failure(self, error: MedSegError) -> str:
+        """In English whatever the language: the engine, the command line and the log have the same words."""
         return str(error)
 
     # The result

@@ -66,6 +66,10 @@ class EffectWording:
         _ = self._translate
         return self._with_time(_("Segmenting"), seconds)
 
+    def checking_installation(self) -> str:
+        _ = self._translate
+        return _("Checking the installation")
+
     def loading(self, title: str, seconds: float) -> str:
         _ = self._translate
         return self._with_time(_("Loading {model}").format(model=title), seconds)
@@ -136,6 +140,7 @@ class EffectWording:
         return _("An error that nobody foresaw. Try again; if it comes back, report it with this line's tooltip.")
 
     def failure(self, error: MedSegError) -> str:
+        """In English whatever the language: the engine, the command line and the log have the same words."""
         return str(error)
 
     # Segment everything

@@ -1,4 +1,4 @@
-"""How much memory a run will need, before it starts."""
+"""What a model will make of a volume, before it runs: the grid on which it sees it, and the memory that this takes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..bundle import Specification
-from ..errors import DeviceError
-from ..volume import Grid
-from .preprocessing import network_grid
+from .bundle import Specification
+from .errors import DeviceError
+from .volume import Grid
 
 _FLOAT = 4
 _WORKING_BYTES = 200 << 20  # slabs of the resampling and of the upsampling
+
+
+def network_grid(grid: Grid, spec: Specification) -> Grid:
+    """The grid on which the network sees a volume: turned to the model's orientation, at its spacing."""
+    turned = grid.steps_to(spec.orientation).apply_to_grid(grid)
+    return turned.resized(turned.shape_at(spec.spacing_mm))
 
 
 @dataclass(frozen=True)
