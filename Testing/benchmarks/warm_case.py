@@ -60,7 +60,7 @@ def _run(cases, options: dict) -> tuple[list[float], list[float]]:
             start = time.perf_counter()
             if not seconds:
                 worker.load(bundle.folder, "cpu", **options)
-            labels = _file_to_segments(worker, case.image, bundle)
+            labels = _file_to_segments(worker, case.images[0], bundle)
             seconds.append(time.perf_counter() - start)
             truth = read_volume(case.label)
             found = case_scores(labels.array, truth.array, bundle.spec.labels, truth.grid.spacing_mm)
