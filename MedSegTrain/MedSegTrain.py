@@ -283,16 +283,19 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class MedSegTrainLogic(ScriptedLoadableModuleLogic):
     """The same calls for the module's window, the Python console and scripts; never opens a dialog."""
 
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._sessions = {}  # by their folders; they keep their processes
+
     def getParameterNode(self):
         return MedSegTrainParameterNode(super().getParameterNode())
 
     @staticmethod
     def python():
         """The Python that trains: the user's own as set in MedSegDL, or Slicer's."""
-        from MedSegDLLib.gui.shared import chosenPython
-        from MedSegDLLib.worker_process import find_python
+        from MedSegDLLib.gui.shared import workerPython
 
-        return find_python(chosenPython())
+        return workerPython()
 
     def start(self, dataset, methods, runs, **choices):
         """Begin to train and compare, in a process that outlives Slicer; returns at once.
@@ -336,9 +339,8 @@ class MedSegTrainLogic(ScriptedLoadableModuleLogic):
         from MedSegTrainLib.interaction.runs_reader import SESSION
         from MedSegTrainLib.interaction.session import Session
 
-        sessions = self.__dict__.setdefault("_sessions", {})  # which keep their processes
         folder = Path(runs) / SESSION
-        return sessions.setdefault(folder, Session(folder, self.python))
+        return self._sessions.setdefault(folder, Session(folder, self.python))
 
 
 class MedSegTrainTest(ScriptedLoadableModuleTest):

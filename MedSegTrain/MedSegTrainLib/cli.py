@@ -11,7 +11,7 @@ from importlib import import_module
 
 from MedSegDLLib.errors import MedSegError
 
-_SUBJECTS = ("data", "plan", "train", "evaluate", "estimate", "benchmark")
+_SUBJECTS = ("data", "plan", "train", "evaluate", "compare", "estimate", "benchmark")
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 

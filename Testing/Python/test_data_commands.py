@@ -47,7 +47,7 @@ def test_a_table_of_ones_own_and_the_proposal_are_taken_at_once(patients, tmp_pa
     table = tmp_path / "a" / "structures.csv"
     assert medseg("import", patients, "--output", tmp_path / "b", "--structures", table) == 0
     assert len(open_dataset(tmp_path / "b").labels) == 1
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="There is no table"):
         medseg("import", patients, "--output", tmp_path / "c", "--structures", tmp_path / "none.csv")
 
 

@@ -18,7 +18,7 @@ from MedSegDLLib.volume import Volume
 from MedSegTrainLib.data.case import Case
 from MedSegTrainLib.data.dataset import IGNORE, Dataset, open_dataset
 from MedSegTrainLib.data.examination import examine_all
-from MedSegTrainLib.data.images import GREY_WEIGHTS, read_image
+from MedSegTrainLib.data.images import GREY_WEIGHTS, read_image, read_values
 from MedSegTrainLib.data.structures import plain_label
 
 
@@ -215,6 +215,12 @@ def test_all_images_come_on_the_grid_of_the_first(tmp_path):
     (first, second), labels = case.load()
     assert second.grid.agrees_with(first.grid) and labels.array.dtype == np.uint8
     np.testing.assert_allclose(second.array[2, 2], 3.25 + 2 * np.arange(6), rtol=1e-5)
+
+
+def test_labels_that_scaling_has_left_nearly_whole_are_rounded(tmp_path):
+    nearly = Volume(np.array([[[0, 0.9999, 2.0001]]], np.float32), np.eye(4))
+    write_volume(nearly, tmp_path / "label.nii.gz")
+    assert read_values(tmp_path / "label.nii.gz").array.tolist() == [[[0, 1, 2]]]
 
 
 def test_a_data_set_is_read_as_it_was_written_also_elsewhere(tmp_path):

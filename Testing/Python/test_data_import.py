@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pydicom
@@ -225,8 +227,7 @@ def test_real_sarcomas_become_three_channels(shared_data, tmp_path):
     for patient in ("STS_003", "STS_012"):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / patient).symlink_to(shared_data / "sarcoma-ct-mr-pet" / patient, target_is_directory=True)
-    files = [path for link in (tmp_path / "in").iterdir() for path in link.resolve().rglob("*.dcm")]
-    findings = find_files(files)
+    findings = find(tmp_path / "in")  # behind links, too
     dataset = import_dataset(findings, propose(findings), tmp_path / "out", channels=("CT", "MR_T1", "PET"))
     assert [label.name for label in dataset.labels] == ["GTV Mass"]
     assert dataset.skipped == () and len(dataset.cases) == 2
@@ -258,9 +259,9 @@ def test_values_are_translated_by_the_table(tmp_path):
     table = changed(
         table,
         **{
-            "value 1": {"structure": "organ", "value": 0},
-            "value 40": {"structure": "organ", "value": 0},
-            "value 200": {"structure": NOT_ANNOTATED},
+            "structure 1": {"structure": "organ", "value": 0},
+            "structure 40": {"structure": "organ", "value": 0},
+            "structure 200": {"structure": NOT_ANNOTATED},
         },
     )
     (case,) = imported(tmp_path / "in", tmp_path / "out", table).cases
@@ -290,7 +291,7 @@ def test_a_value_that_the_table_lacks_is_warned_of_and_left_out(tmp_path):
     table = propose(find(tmp_path / "in"))
     table = StructureTable(table.rows[:1])
     (case,) = imported(tmp_path / "in", tmp_path / "out", table).cases
-    assert case.facts.warnings == ("'value 2' is not in the table of structures; it was left out.",)
+    assert case.facts.warnings == ("'structure 2' is not in the table of structures; it was left out.",)
     np.testing.assert_array_equal(case.load_label().array, labels_of({1: FIRST}).array)
 
 
@@ -298,8 +299,8 @@ def test_what_a_case_lacks_is_not_contoured_unless_the_table_says_absent(tmp_pat
     write_pairs(tmp_path / "in", 2)
     write_pair(tmp_path / "in", "half", seed=8, boxes={1: FIRST})
     table = propose(find(tmp_path / "in"))
-    assert by_name(imported(tmp_path / "in", tmp_path / "a", table))["half"].not_contoured == {"value 2"}
-    table = changed(table, **{"value 2": {"missing": ABSENT}})
+    assert by_name(imported(tmp_path / "in", tmp_path / "a", table))["half"].not_contoured == {"structure 2"}
+    table = changed(table, **{"structure 2": {"missing": ABSENT}})
     assert by_name(imported(tmp_path / "in", tmp_path / "b", table))["half"].not_contoured == frozenset()
 
 
@@ -379,14 +380,36 @@ def test_an_interrupted_import_goes_on_where_it_stopped(tmp_path, monkeypatch):
     with pytest.raises(CancelledError):
         imported(source, tmp_path / "out", cancelled=iter([False, False, True]).__next__)
     assert sorted(path.name for path in (tmp_path / "out" / "cases").iterdir()) == ["case_0", "case_1"]
-    (tmp_path / "out" / "cases" / ".case_2.partial" / "left of a kill").mkdir(parents=True)
+    for name, hours in (("killed", 7), ("at work", 0)):
+        left = tmp_path / "out" / "cases" / f".partial-{name}-case_2"
+        left.mkdir()
+        os.utime(left, (time.time() - 3600 * hours,) * 2)
     steps = []
     written = case_folder.write_volume
     monkeypatch.setattr(case_folder, "write_volume", lambda volume, path: (steps.append(path), written(volume, path)))
     dataset = imported(source, tmp_path / "out", progress=lambda *step: steps.append(step))
     assert len(dataset.cases) == 4
     assert [step for step in steps if isinstance(step, tuple)] == [(n, 4, f"case_{n}") for n in range(4)]
-    assert {path.parent.name for path in steps if not isinstance(path, tuple)} == {".case_2.partial", ".case_3.partial"}
+    written_in = {path.parent.name for path in steps if not isinstance(path, tuple)}
+    assert {name.rpartition("-")[2] for name in written_in} == {"case_2", "case_3"}
+    assert [path.name for path in (tmp_path / "out" / "cases").glob(".*")] == [".partial-at work-case_2"]
+
+
+def test_two_imports_into_one_folder_do_not_disturb_each_other(tmp_path, monkeypatch):
+    """The second one imports all while the first is at its first case."""
+    source, written, begun = write_pairs(tmp_path / "in", 3), case_folder.write_volume, []
+
+    def interfering(volume, path):
+        if not begun:
+            begun.append(path)
+            imported(source, tmp_path / "out")
+        written(volume, path)
+
+    monkeypatch.setattr(case_folder, "write_volume", interfering)
+    dataset = imported(source, tmp_path / "out")
+    assert len(dataset.cases) == 3 and not dataset.skipped
+    assert open_dataset(tmp_path / "out").cases == dataset.cases
+    assert sorted(path.name for path in (tmp_path / "out" / "cases").iterdir()) == ["case_0", "case_1", "case_2"]
 
 
 def test_a_case_is_made_again_when_its_files_or_the_table_change(tmp_path):
@@ -399,7 +422,9 @@ def test_a_case_is_made_again_when_its_files_or_the_table_change(tmp_path):
     imported(source, tmp_path / "out", table)
     after = {name: path.stat().st_mtime_ns for name, path in records.items()}
     assert before["case_0"] == after["case_0"] and before["case_1"] != after["case_1"]
-    dataset = imported(source, tmp_path / "out", changed(table, **{"value 2": {"structure": "value 1", "value": 1}}))
+    dataset = imported(
+        source, tmp_path / "out", changed(table, **{"structure 2": {"structure": "structure 1", "value": 1}})
+    )
     assert set(np.unique(dataset.cases[0].load_label().array)) == {0, 1}
 
 

@@ -18,7 +18,7 @@ from MedSegTrainLib.data.case import Channel
 from MedSegTrainLib.data.dataset import Dataset, open_dataset
 from MedSegTrainLib.data.fingerprint import CaseFacts, Fingerprint, StructureFacts, fingerprint
 from MedSegTrainLib.data.network_facts import NetworkFacts
-from MedSegTrainLib.data.plan_files import parsed_overrides, read_plan, write_plan
+from MedSegTrainLib.data.plan_files import read_plan, write_plan
 from MedSegTrainLib.data.planning import plan
 from MedSegTrainLib.data.stages import stage_arguments, stages
 from MedSegTrainLib.data.statistics import Statistics
@@ -234,7 +234,12 @@ def test_what_is_given_wins_and_the_rest_follows():
         ("nnunet", {"patches": [1, 2, 3]}, "no 'patches'.*patch"),
         ("nnunet", {"patch": [32, 32]}, "three whole numbers"),
         ("nnunet", {"patch": [32, 32, 0.5]}, "three whole numbers"),
+        ("nnunet", {"patch": 32}, "three whole numbers"),
         ("nnunet", {"spacing_mm": [1, 1]}, "three positive"),
+        ("nnunet", {"spacing_mm": 3}, "three positive"),
+        ("nnunet", {"spacing_mm": ["a", 1, 1]}, "three positive"),
+        ("nnunet", {"orientation": 5}, "three letters"),
+        ("nnunet", {"batch": "four"}, "whole number above 0"),
         ("nnunet", {"orientation": "LPX"}, "three letters"),
         ("nnunet", {"intensity": {"rule": "magic"}}, "magic"),
     ],
@@ -260,13 +265,6 @@ def test_a_plan_is_written_read_and_edited(tmp_path):
     path.write_text(": :")
     with pytest.raises(InputError, match="cannot be read"):
         read_plan(path)
-
-
-def test_settings_are_read_as_yaml():
-    assert parsed_overrides(["patch=[1, 2, 3]", "orientation=LPS"]) == {"patch": [1, 2, 3], "orientation": "LPS"}
-    for wrong in ("patch", "patch=[", "patch="):
-        with pytest.raises(InputError):
-            parsed_overrides([wrong])
 
 
 # Commands

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import slicer
 
 from data_makers import FIRST, SECOND, image, labels_of
 from MedSegDLLib.errors import InputError
@@ -19,7 +21,7 @@ from MedSegTrainLib.data.dataset import open_dataset
 from MedSegTrainLib.data.importing import import_dataset
 from MedSegTrainLib.data.proposal import propose
 from MedSegTrainLib.data.sources import find
-from MedSegTrainLib.data.sources.scene import find_in_scene, terminology_of
+from MedSegTrainLib.data.sources.scene import SegmentationFile, find_in_scene, terminology_of
 from scene_cases import LABELS, MOVED, add_transform
 
 HEART, KIDNEY, TUMOUR = LABELS
@@ -137,3 +139,22 @@ def test_a_damaged_segmentation_file_is_skipped(scene, tmp_path):
     findings = find(tmp_path)
     assert [case.name for case in findings.cases] == ["good"]
     assert [item.what for item in findings.skipped] == ["bad"]
+
+
+def test_a_segmentation_file_is_read_without_the_logics_that_only_the_window_has(scene, tmp_path, monkeypatch):
+    _, segmentation = add_case(scene, 1, {1: FIRST})
+    path = save_segmentation(segmentation, tmp_path / "in.seg.nrrd")
+    for name in [name for name in dir(slicer) if name.endswith("ModuleLogic") or name.startswith("vtkTeem")]:
+        monkeypatch.delattr(slicer, name)
+    ((structure, mask),) = SegmentationFile(path).masks(image(1).grid)
+    assert structure.terminology == HEART.terminology
+    np.testing.assert_array_equal(mask, labels_of({1: FIRST}).array > 0)
+
+
+def test_without_slicer_a_segmentation_file_is_left_out_with_the_reason(scene, tmp_path, monkeypatch):
+    _, segmentation = add_case(scene, 1, {1: FIRST})
+    write_volume(image(1), tmp_path / "scan.nrrd")
+    save_segmentation(segmentation, tmp_path / "scan.seg.nrrd")
+    monkeypatch.setitem(sys.modules, "MedSegTrainLib.data.sources.scene", None)
+    with pytest.raises(InputError, match="Slicer's libraries"):
+        find(tmp_path)

@@ -16,6 +16,7 @@ from MedSegTrainLib.data.case import Case, Channel, Facts
 from MedSegTrainLib.data.dataset import Dataset, open_dataset
 from MedSegTrainLib.data.splits import Split, check, k_fold, single
 from MedSegTrainLib.data.structures import plain_label
+from MedSegTrainLib.training.for_dataset import split_of, take_splits
 
 LABELS = tuple(plain_label(value, name) for value, name in enumerate(("liver", "cyst", "stone"), start=1))
 
@@ -44,6 +45,21 @@ def means(names, dataset: Dataset) -> float:
 def showing(names, dataset: Dataset) -> Counter:
     cases = dataset.select(names)
     return Counter(name for case in cases for name, ml in case.facts.volumes_ml.items() if ml)
+
+
+def test_a_training_takes_splits_that_exist_and_no_others_later(tmp_path):
+    dataset = made(livers(12))
+    splits.write(tmp_path / "ours.json", k_fold(dataset, 3, seed=4), dataset, 4)
+    run = tmp_path / "run"
+    assert take_splits(tmp_path / "ours.json", dataset, run) == (3, 4)
+    assert split_of(dataset, 3, 1, 4, run) == k_fold(dataset, 3, seed=4)[1]
+    assert take_splits(tmp_path / "ours.json", dataset, run) == (3, 4)
+    splits.write(tmp_path / "theirs.json", k_fold(dataset, 3, seed=5), dataset, 5)
+    with pytest.raises(InputError, match="holds a training on other splits than .*theirs.json"):
+        take_splits(tmp_path / "theirs.json", dataset, run)
+    for folds, seed in ((3, 5), (4, 4)):
+        with pytest.raises(InputError, match=f"other splits: 3 with seed 4, not {folds} with {seed}"):
+            split_of(dataset, folds, 1, seed, run)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -108,7 +124,7 @@ def test_few_patients_still_leave_no_part_empty():
 
 
 def test_too_few_patients_are_refused():
-    with pytest.raises(InputError, match="2 patients cannot be split into 3 folds"):
+    with pytest.raises(InputError, match=r"patients of the data set \(2\) cannot be split into 3 folds"):
         k_fold(made(livers(2), cases_each=4), 3, 0)
     with pytest.raises(InputError, match="too few"):
         single(made(livers(2)))

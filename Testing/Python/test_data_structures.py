@@ -148,7 +148,7 @@ def test_a_wrong_table_is_refused_with_the_place(tmp_path, changes, message):
 
 
 def test_a_missing_table_and_a_missing_column_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="There is no table"):
         read_table(tmp_path / "table.csv")
     (tmp_path / "table.csv").write_text("name in data,structure\nheart,heart\n")
     with pytest.raises(InputError, match="lacks the column"):

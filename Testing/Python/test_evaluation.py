@@ -9,19 +9,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bundle_makers import labels, threshold_bundle
+from bundle_makers import DESCRIPTION, labels, threshold_bundle
 from MedSegDLLib.bundle import METADATA, Bundle
 from MedSegDLLib.errors import CancelledError, DeviceError, InputError
 from MedSegDLLib.files import write_volume
 from MedSegDLLib.volume import Volume
-from MedSegTrainLib.commands.evaluate import add_to
+from MedSegTrainLib.cli import add_commands
 from MedSegTrainLib.data import splits
 from MedSegTrainLib.data.case import Channel
 from MedSegTrainLib.data.dataset import Case, Dataset
 from MedSegTrainLib.evaluation.evaluate import Renumbered, evaluate
-from MedSegTrainLib.evaluation.results import HeldBack, evaluate_bundle, held_back_cases, record_results, summary
+from MedSegTrainLib.evaluation.results import (
+    HeldBack,
+    Measured,
+    evaluate_bundle,
+    held_back_cases,
+    record_results,
+    summary,
+    trained_on,
+)
 from MedSegTrainLib.evaluation.row_file import RowFile
 from MedSegTrainLib.evaluation.rows import Row, read_rows, write_rows
+from MedSegTrainLib.training.model_card import RECIPE_IN_BUNDLE
 from MedSegTrainLib.training.recipe_fields import Recipe
 from training_makers import balls, recipe_data, write_cases, write_recipe
 
@@ -34,9 +43,12 @@ def recipe(**changes) -> Recipe:
 
 def command(*arguments) -> int:
     parser = argparse.ArgumentParser()
-    add_to(parser.add_subparsers(required=True))
+    add_commands(parser.add_subparsers(required=True))
     options = parser.parse_args([str(argument) for argument in arguments])
     return options.run(options)
+
+
+BY_RECIPE = Measured.by_recipe(recipe(), "f32")
 
 
 class Thresholds:
@@ -156,7 +168,8 @@ def row(case: str, structure: str, dice: float | None, status="found") -> Row:
 def test_the_summary_is_the_mean_over_cases():
     rows = [row("a", "x", 0.8), row("a", "y", 0.6), row("b", "x", 0.9), row("b", "y", None, "both empty")]
     rows += [row("c", "x", 0.4), row("c", "y", 0.2), row("c", "z", None, "both empty")]
-    found = summary(rows, recipe(), "f32")
+    rows += [row("d", "x", None, "damaged"), row("d", "y", None, "damaged")]
+    found = summary(rows, Measured.by_recipe(recipe(), "f32"))
     assert found["dice"] == {"x": 0.7, "y": 0.4}  # a structure that no case has is not a result
     assert found["mean_dice"] == pytest.approx((0.7 + 0.9 + 0.3) / 3, abs=1e-4)
     assert (found["worst_case"], found["cases"], found["precision"]) == (0.3, 3, "f32")
@@ -166,7 +179,7 @@ def test_the_summary_is_the_mean_over_cases():
 
 def test_no_summary_of_nothing():
     with pytest.raises(InputError, match="cut off"):
-        summary([Row("a", "a", "x", "damaged", reason="The image is cut off.")], recipe(), "f32")
+        summary([Row("a", "a", "x", "damaged", reason="The image is cut off.")], BY_RECIPE)
 
 
 def test_cases_held_back_are_those_that_training_leaves_out(tmp_path):
@@ -233,7 +246,7 @@ def test_results_land_in_metadata_and_model_card(tmp_path, bundle, capsys):
 def test_recording_keeps_the_weights(bundle):
     before = bundle.weights_path.read_bytes()
     rows = [row("a", "grey ball", 0.5), row("a", "white ball", 0.7)]
-    results = record_results(bundle.folder, rows, recipe(medseg=described(bundle)), "bf16")
+    results = record_results(bundle.folder, rows, recipe(medseg=described(bundle)), BY_RECIPE)
     assert results["mean_dice"] == 0.6 and Bundle.load(bundle.folder).weights_path.read_bytes() == before
 
 
@@ -293,6 +306,52 @@ def test_part_of_a_split_is_judged(dataset, bundle, tmp_path):
     assert tuple(row.case for row in read_rows(tmp_path / "rows.csv")) == found[1].test
     with pytest.raises(InputError, match="3 splits"):
         command(*options, "--fold", "3")
+
+
+@pytest.mark.parametrize(
+    ("data", "judged", "seen"),
+    [
+        ({"name": "livers"}, ("livers", 0, 0, "test"), True),
+        ({"name": "livers"}, ("livers", 5, 0, "test"), False),
+        ({"name": "livers"}, ("livers", 5, 0, "validation"), True),
+        ({"name": "livers"}, ("livers", 5, 1, "test"), True),
+        ({"name": "livers"}, ("livers", 4, 0, "test"), True),
+        ({"name": "livers"}, ("spleens", 0, 0, "test"), False),
+        ({"source": "folder", "folds": 5}, ("", 0, 0, "test"), False),
+    ],
+)
+def test_a_part_that_a_model_learned_from_is_known(data, judged, seen):
+    assert bool(trained_on(recipe(data=data), *judged)) == seen
+    assert trained_on(None, *judged) == ""
+
+
+def test_what_a_training_held_back_is_recorded_and_nothing_else(dataset, bundle, tmp_path, capsys):
+    found = splits.k_fold(dataset, 3, seed=0)
+    splits.write(tmp_path / "splits.json", found, dataset, 0)
+    judged = ("evaluate", dataset.folder, "--bundle", bundle.folder, "--device", "cpu")
+    with pytest.raises(InputError, match="does not say by which recipe"):
+        command(*judged, "--record")
+    write_recipe_of(bundle, data={"name": "balls", "folds": 3, "fold": 1})
+    with pytest.raises(InputError, match="learned from cases of 'balls': only the part 'test' of fold 1 of 3"):
+        command(*judged, "--record")
+    assert command(*judged) == 0
+    assert "Warning: The model has learned from cases of 'balls'" in capsys.readouterr().out
+    of_split = (*judged, "--split", tmp_path / "splits.json", "--fold", "1", "--output", tmp_path / "rows.csv")
+    for _ in range(2):  # the second time all cases are done, and nothing is segmented
+        assert command(*of_split, "--record") == 0
+        assert "mean Dice 1.0000" in capsys.readouterr().out
+    card = (bundle.folder / "docs" / "README.md").read_text()
+    assert "The part 'test' of split 1 of the data set 'balls'. 1 case; f32 on " in card
+    assert "evaluate DATASET --bundle MODEL --split splits.json --fold 1 --part test" in card
+    assert Bundle.load(bundle.folder).spec.results["mean_dice"] == 1
+
+
+def write_recipe_of(bundle, **changes) -> None:
+    """The recipe in a bundle by which it was made."""
+    (bundle.folder / RECIPE_IN_BUNDLE).parent.mkdir(exist_ok=True)
+    description = DESCRIPTION | {"name": bundle.name}
+    data = recipe_data(medseg=described(bundle), description=description, **changes)
+    write_recipe(bundle.folder / RECIPE_IN_BUNDLE, data)
 
 
 def test_the_command_compares_tables(tmp_path, capsys):

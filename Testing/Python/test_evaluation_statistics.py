@@ -148,10 +148,10 @@ def test_a_clear_ranking_is_stable_and_a_lucky_one_is_not():
 def test_stability_over_all_resamples_of_two_patients():
     """Each alone or both: AA and BB with a chance of 1/4 each, AB with 1/2."""
     values = [[1.0, 0.0], [0.0, 0.4]]
-    found = stability(board(values), mean_then_rank, resamples=4000)
+    found = stability(board(values), mean_then_rank, resamples=1500)
     assert found.ranks.tolist() == [1, 2]
     assert found.frequency == pytest.approx(np.array([[0.75, 0.25], [0.25, 0.75]]), abs=0.03)
-    assert found.tau == pytest.approx(0.75 - 0.25, abs=0.05)
+    assert found.tau == pytest.approx(0.75 - 0.25, abs=0.06)
 
 
 def test_a_drawn_patient_brings_all_cases_and_counts_as_often_as_drawn():
@@ -202,7 +202,7 @@ def test_seeds_count_with_their_mean():
 def test_nothing_to_compare_is_said():
     one = {"A": [row("1", "x", dice=0.5)]}
     for rows in (one, {}, one | {"B": [row("2", "x", dice=0.5)]}):
-        with pytest.raises(InputError, match="in common"):
+        with pytest.raises(InputError, match="for which each of these methods"):
             scoreboard(rows, "dice")
     with pytest.raises(InputError, match="better"):
         scoreboard(one, "volume_error_ml")

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from MedSegDLLib.errors import InputError, OutputError
-from MedSegDLLib.files import read_volume, write_volume
+from MedSegDLLib.files import folders_below, read_volume, write_volume
 from MedSegDLLib.volume import Volume
 
 FORMATS = ("nii.gz", "nii", "nrrd", "mha")
@@ -204,6 +204,15 @@ def test_a_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="you may not write there"):
         write_volume(volume_of(), tmp_path / "a.nrrd")
+
+
+def test_folders_behind_links_are_found_once(tmp_path):
+    for name in ("data/a/b", "elsewhere/c"):
+        (tmp_path / name).mkdir(parents=True)
+    for link, target in (("data/link", "elsewhere"), ("data/z", "elsewhere"), ("elsewhere/c/up", "data")):
+        (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
+    found = [str(folder.relative_to(tmp_path)) for folder in folders_below(tmp_path / "data")]
+    assert found == ["data", "data/a", "data/a/b", "data/link", "data/link/c"]
 
 
 def test_an_image_and_its_mask_share_a_grid(shared_data):

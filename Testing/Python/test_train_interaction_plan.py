@@ -165,7 +165,8 @@ def test_from_plan_to_start(plan, tmp_path):
     plan.press()
     assert (panel(plan).button, panel(plan).is_busy) == ("Cancel", True)
     asked = tmp_path / "runs" / ASKED
-    wanted = ["python", "-m", "MedSegTrainLib", "estimate", str(asked), "--output", str(tmp_path / "runs"), "--json"]
+    command = ["python", "-m", "MedSegTrainLib.watched", "estimate", str(asked)]
+    wanted = [*command, "--output", str(tmp_path / "runs"), "--json"]
     assert plan.transports.last.command == wanted and read_plan(asked).name == "runs"
     plan.transports.last.say(event="progress", done=0, total=1, name="U-Net, 2D")
     plan.poll()

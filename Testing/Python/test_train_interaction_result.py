@@ -83,7 +83,7 @@ def test_the_report_is_written_by_the_command_line(result, made):
     result.make_report()
     report = str(made.folder / "report")
     assert result.transports.last.command == [
-        *("python", "-m", "MedSegTrainLib", "report", str(made.folder), "--output", report)
+        *("python", "-m", "MedSegTrainLib.watched", "report", str(made.folder), "--output", report)
     ]
     assert panel(result).is_busy and panel(result).status == "Writing the report"
     write_report(made.folder)

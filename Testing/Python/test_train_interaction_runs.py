@@ -314,7 +314,7 @@ def test_a_python_that_cannot_be_started(made):
 def steward(made):
     """With a training at work, as far as its files tell."""
     training = made.runs[0].training
-    write_json(training / "status.json", {"state": "training", **HERE})
+    write_json(training / "status.json", {"state": "training", **HERE, "updated": time.time()})
     ended = []
     with RunSession(made.folder / "session") as session:
         found = Steward(session, made.folder, lambda: ended.append(1))
@@ -328,7 +328,7 @@ def test_requests_are_handed_on_to_the_trainings(steward):
     steward.own.ask("pause")
     steward.look()
     assert steward.training.take_request() == "pause" and steward.own.status().state == "paused"
-    steward.training.write_status(Status("paused", **HERE))
+    steward.training.write_status(Status("paused", **HERE, updated=time.time()))
     steward.look()
     assert steward.training.take_request() == ""
     steward.own.ask("continue")
@@ -337,7 +337,7 @@ def test_requests_are_handed_on_to_the_trainings(steward):
 
 
 def test_one_that_somebody_else_paused_is_left_alone(steward):
-    steward.training.write_status(Status("paused", **HERE))
+    steward.training.write_status(Status("paused", **HERE, updated=time.time()))
     steward.look()
     assert steward.training.take_request() == ""
 
@@ -346,7 +346,7 @@ def test_a_stop_waits_for_the_trainings(steward):
     steward.own.ask("stop")
     steward.look()
     assert steward.training.take_request() == "stop" and not steward.ended
-    steward.training.write_status(Status("stopped", **HERE))
+    steward.training.write_status(Status("stopped", **HERE, updated=time.time()))
     steward.look()
     assert steward.ended == [1] and steward.own.status().state == "stopped"
 

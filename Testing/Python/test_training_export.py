@@ -19,12 +19,13 @@ from MedSegTrainLib.training.estimate import estimate, memory_bytes
 from MedSegTrainLib.training.export import export_bundle, install
 from MedSegTrainLib.training.fine_tune import load_initial
 from MedSegTrainLib.training.machine import Machine
+from MedSegTrainLib.training.model_card import recipe_of
 from MedSegTrainLib.training.module import SegmentationModule
-from MedSegTrainLib.training.recipe import Recipe, read_recipe
+from MedSegTrainLib.training.recipe import Data, Recipe, read_recipe
 from MedSegTrainLib.training.run_folder import RunFolder
 from MedSegTrainLib.training.train import train
 from network_makers import SMALL
-from training_makers import ANATOMY, balls, recipe_data, write_cases, write_recipe
+from training_makers import ANATOMY, balls, nested, recipe_data, write_cases, write_recipe
 from training_run_cases import samples, tiny_recipe
 
 BF16 = {"precision": "bf16"}
@@ -81,7 +82,7 @@ def test_the_bundle_is_whole_and_half_as_large(exported, trained):
         "Modality MR",
         "4 cases to train on, 1 to validate; fold 0 of 2 held back to judge on, split seed 0.",
         "60 steps of 2 windows, AdamW from 0.02, Dice and cross-entropy loss, exponential average of the weights.",
-        "in bf16, with seed 0 (Python ",
+        "in bf16, with seed 0 (MedSegDL ",
         "torch 2.",
         "on the validation cases and were kept",
         "Not measured yet",
@@ -90,6 +91,28 @@ def test_the_bundle_is_whole_and_half_as_large(exported, trained):
 )
 def test_the_model_card_says_what_it_is_and_how_it_came_about(exported, words):
     assert words in (exported.folder / "docs" / "README.md").read_text()
+
+
+def test_the_bundle_says_by_which_recipe_it_was_made(exported, trained):
+    assert recipe_of(exported) == trained[0]
+
+
+def test_everybody_may_read_what_one_has_trained(exported):
+    modes = {path.stat().st_mode for path in exported.folder.rglob("*") if path.is_file()}
+    assert len(modes) == 1
+
+
+def test_a_graph_that_finds_no_room_is_said_and_the_bundle_before_stays(trained, tmp_path, monkeypatch):
+    export_bundle(*trained, tmp_path / "balls")
+
+    def full(*args, **options):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(export_module.openvino, "save_model", full)
+    with pytest.raises(OutputError, match="The graph of 'balls' could not be written; the disk may be full"):
+        export_bundle(*trained, tmp_path / "balls")
+    Bundle.load(tmp_path / "balls").verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["balls"]
 
 
 def test_a_bundle_that_computes_something_else_is_refused(trained, tmp_path, monkeypatch):
@@ -189,7 +212,7 @@ def test_the_head_of_other_structures_starts_anew(exported, count):
 
 def test_a_bundle_of_another_network_is_refused(exported):
     recipe = tiny_recipe(medseg=DETECTOR)
-    with pytest.raises(ModelError, match=r"No tensor of 'balls' \(nnunet\) fits the network 'mask-rcnn'"):
+    with pytest.raises(ModelError, match="'nnunet' of 3 dimensions.* fit the network 'mask-rcnn' of 2"):
         load_initial(fresh(recipe).network, recipe.spec, exported.folder)
 
 
@@ -242,15 +265,19 @@ def test_a_recipe_is_trained_into_a_bundle(tmp_path, capsys):
     folders = ["--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "models")]
     command = ["train", str(recipe), "--data", str(cases), *folders, "--cpu", "--set", "optimisation.steps=3"]
     assert main([*command, "--estimate"]) == 0
-    assert "3 steps in 1 epochs, about" in capsys.readouterr().out and not (tmp_path / "models").exists()
+    assert "3 steps in 1 epoch, about" in capsys.readouterr().out and not (tmp_path / "models").exists()
     assert main(command) == 0
     assert f"Wrote {tmp_path / 'models' / 'balls'}" in capsys.readouterr().out
     assert Bundle.load(tmp_path / "models" / "balls").spec.patch == (16, 16, 16)
     assert read_recipe(tmp_path / "runs" / "balls" / "recipe.yaml").optimisation.steps == 3
+    assert main([*command, "--estimate"]) == 0  # which changes nothing
+    capsys.readouterr()
     assert main(["status", str(tmp_path / "runs" / "balls")]) == 0
     assert capsys.readouterr().out.startswith(f"done. Wrote {tmp_path}")
     assert main(["stop", str(tmp_path / "runs" / "balls")]) == 2
     assert "No training runs in" in capsys.readouterr().err
+    assert main(["status", str(tmp_path / "runs" / "bills")]) == 2
+    assert "No training has begun in" in capsys.readouterr().err
 
 
 def test_a_network_is_trained_on_a_data_set(tmp_path, capsys, monkeypatch):
@@ -271,6 +298,63 @@ def test_a_network_is_trained_on_a_data_set(tmp_path, capsys, monkeypatch):
     before = (tmp_path / "run" / "last.ckpt").stat().st_mtime_ns
     assert main(command) == 0  # nothing is trained twice
     assert (tmp_path / "run" / "last.ckpt").stat().st_mtime_ns == before
+    capsys.readouterr()
+    measure_and_train_again(command, data, tmp_path / "run", capsys)
+    for more, words in (
+        (["--folds", "2"], "holds a training on other splits: 3 with seed 0, not 2 with 0"),
+        (["--fold", "1"], "holds a training of 'two-balls' with other cases"),
+        (["--name", "three-balls"], "with another name"),
+    ):
+        assert main([*command, *more]) == 2
+        assert words in capsys.readouterr().err
+    assert RunFolder(tmp_path / "run").status().state == "done"
+
+
+def test_a_recipe_is_trained_on_another_fold_and_on_no_other_structures(tmp_path, capsys):
+    data = write_cases(tmp_path / "data", 6)
+    labels = [label | {"name": f"structure {label['value']}"} for label in recipe_data()["medseg"]["labels"]]
+    changes = (
+        nested("medseg", labels=labels) | nested("optimisation", steps=2) | {"data": {"name": "theirs", "folds": 3}}
+    )
+    recipe = write_recipe(tmp_path / "r.yaml", recipe_data(**changes))
+    command = ["train", str(recipe), "--dataset", str(data), "--cpu", "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--fold", "2", "--output", str(tmp_path / "run")]) == 0
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").data == Data(name="data", folds=3, fold=2)
+    assert "fold 2 of 3 held back" in (tmp_path / "run/bundle/docs/README.md").read_text()
+    capsys.readouterr()
+    others = write_recipe(tmp_path / "o.yaml", recipe_data(data={"folds": 3}))
+    for arguments, words in (
+        (
+            [str(others)],
+            "is for grey ball (1), white ball (5); the data set 'data' shows structure 1 (1), structure 5 (5)",
+        ),
+        ([str(recipe), "--network", "unet", "--dims", "2"], "The recipe says already what --network and --dims would."),
+        (
+            [str(recipe), "--set", "medseg.channels=[a, b]", "--set", "medseg.network.in_channels=2"],
+            "is for 2 images a case",
+        ),
+    ):
+        rest = ["--dataset", str(data), "--cpu", "--output", str(tmp_path / "other")]
+        assert main(["train", *arguments, *rest]) == 2
+        assert words in capsys.readouterr().err
+
+
+def measure_and_train_again(command, data, run, capsys) -> None:
+    """What was measured of a model stays with it."""
+    judged = ["--bundle", str(run / "bundle"), "--split", str(run / "splits.json"), "--device", "cpu"]
+    assert main(["evaluate", str(data), *judged, "--record"]) == 0
+    assert "Recorded in" in capsys.readouterr().out
+    assert main(command) == 0
+    results = Bundle.load(run / "bundle").spec.results
+    assert results["cases"] == 2 and f"{results['mean_dice']:.4f} |" in (run / "bundle/docs/README.md").read_text()
+    capsys.readouterr()
+
+
+def test_a_bundle_of_another_dimension_is_refused(exported):
+    """Though biases and norms would fit."""
+    recipe = tiny_recipe(medseg=for_slices(features=[4, 8, 8]))
+    with pytest.raises(ModelError, match="No weights of 'balls'"):
+        load_initial(fresh(recipe).network, recipe.spec, exported.folder)
 
 
 def test_the_command_line_says_what_is_missing_in_one_line(tmp_path, capsys):
@@ -291,4 +375,7 @@ def test_an_interrupted_training_says_so(tmp_path, capsys):
     (tmp_path / "status.json").write_text('{"state": "training", "pid": 999999999, "host": "x", "step": 3, "steps": 9}')
     assert main(["status", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "interrupted while training; the command that started it goes on" in out and "Step 3 of 9" in out
+    assert (
+        "interrupted while training; start it again by its first command, and it goes on" in out
+        and "Step 3 of 9" in out
+    )

@@ -10,26 +10,20 @@ import yaml
 from bundle_makers import specification
 from MedSegDLLib.bundle import Network
 from MedSegDLLib.errors import InputError
-from MedSegTrainLib.training.heads import class_tensors, head_name, supervision_argument
+from MedSegTrainLib.data.heads import class_tensors, head_name, supervision_argument
 from MedSegTrainLib.training.recipe import (
     Recipe,
     make_recipe,
     merged,
-    parsed_settings,
     preset_names,
     read_recipe,
     write_recipe,
 )
 from network_makers import EVERY, SMALL, small
-from training_makers import recipe_data
+from training_makers import nested, recipe_data
 from training_makers import write_recipe as write_recipe_file
 
 SHIPPED = Path(__file__).resolve().parents[2] / "MedSegTrain" / "Resources" / "Recipes"
-
-
-def nested(key: str, **changes) -> dict:
-    """Changes of one part of the recipe."""
-    return {key: recipe_data()[key] | changes}
 
 
 def network(**changes) -> dict:
@@ -162,22 +156,6 @@ def test_overrides_that_are_wrong_are_named():
         preset("papers", optimisation={"step": 7})
 
 
-def test_settings_of_a_command_line():
-    settings = parsed_settings(
-        ["optimisation.steps=100", "loss.name=focal", "augmentation.mirror=[true, false, false]"]
-    )
-    assert settings == {
-        "optimisation": {"steps": 100},
-        "loss": {"name": "focal"},
-        "augmentation": {"mirror": [True, False, False]},
-    }
-    for wrong in ("optimisation.steps", "=3"):
-        with pytest.raises(InputError, match="is no setting. Write it as optimisation.steps=100"):
-            parsed_settings([wrong])
-    with pytest.raises(InputError, match="The value of 'loss.name=.' cannot be read"):
-        parsed_settings(["loss.name=["])
-
-
 def test_merging_leaves_its_arguments_alone():
     base = {"a": {"b": 1, "c": 2}}
     assert merged(base, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}} and base == {"a": {"b": 1, "c": 2}}
@@ -207,7 +185,7 @@ def test_inference_mirrors_only_where_training_did():
 
 @pytest.mark.parametrize(("name", "dims"), [each for each in EVERY if each[1] == 2])
 def test_the_head_counts_the_classes(name, dims):
-    head = head_name(name, dims, 1, 3, SMALL[name])
+    head = head_name(Network(name, dims, 1, 3, "", SMALL[name]))
     assert len(small(name, dims).state_dict()[head]) == 3
     assert head in class_tensors(Network(name, dims, 1, 3, head, SMALL[name]))
 
@@ -216,8 +194,8 @@ def test_all_tensors_of_the_classes_are_found():
     network = Network("nnunet", 3, 1, 3, "", {"features": [2, 4, 8]})
     heads = [f"decoder.heads.{n}.{part}" for n in range(2) for part in ("weight", "bias")]
     assert class_tensors(network) == heads
-    with pytest.raises(InputError, match="There is no such network: there is no network 'u-net'"):
-        head_name("u-net", 3, 1, 3)
+    with pytest.raises(InputError, match="'u-net' cannot be built: there is no network 'u-net'"):
+        head_name(Network("u-net", 3, 1, 3, "", {}))
 
 
 def test_the_argument_that_supervises():

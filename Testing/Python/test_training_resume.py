@@ -15,6 +15,7 @@ import torch
 from MedSegDLLib.errors import CancelledError, InputError, MedSegError, ModelError, OutputError
 from MedSegTrainLib.training import checkpoints
 from MedSegTrainLib.training.checkpoints import BEST, LAST, PREVIOUS, is_whole, newest_whole, trained_weights
+from MedSegTrainLib.training.recipe import read_recipe
 from MedSegTrainLib.training.run_folder import CONTINUE, DONE, FAILED, PAUSE, PAUSED, STOP, STOPPED, RunFolder
 from MedSegTrainLib.training.run_session import RunSession
 from MedSegTrainLib.training.train import train
@@ -94,7 +95,8 @@ def test_a_stop_is_answered_within_a_step_and_nothing_is_lost(tmp_path):
     folder = RunFolder(tmp_path)
     with pytest.raises(CancelledError, match="Stopped after step 17 of 60. The same command goes on"):
         interrupted(tmp_path, 2 * 17, lambda: folder.ask(STOP))
-    assert folder.status().state == STOPPED and newest_step(tmp_path) == 17
+    status = folder.status()
+    assert (status.state, status.step, status.epoch) == (STOPPED, 17, 1) and newest_step(tmp_path) == 17
     interrupted(tmp_path, -1, None)
     assert folder.status().state == DONE and [event["step"] for event in folder.events()] == [25, 50, 60]
 
@@ -226,7 +228,7 @@ def test_where_all_checkpoints_are_damaged_nothing_is_started_anew(tmp_path):
 
 def test_the_best_checkpoint_is_that_of_the_best_epoch(undisturbed):
     events = RunFolder(undisturbed).events()
-    best = max(events, key=lambda event: event["dice"])
+    best = max(events, key=lambda event: (event["dice"], event["epoch"]))  # of equals the later
     assert torch.load(undisturbed / BEST, weights_only=True)["global_step"] == best["step"]
 
 
@@ -245,6 +247,19 @@ def test_two_trainings_do_not_share_a_folder(tmp_path):
 def test_a_folder_of_another_network_is_refused(undisturbed):
     with pytest.raises(InputError, match="holds a training of 'balls' with another network, patch or labels"):
         run(undisturbed, medseg={"patch": [8, 8, 8]}, optimisation={"steps": 70})
+
+
+def test_a_training_of_other_cases_is_refused_before_any_is_learned_from(tmp_path, undisturbed):
+    with pytest.raises(InputError, match="holds a training of 'balls' with other cases"):
+        run(undisturbed, data={"fold": 1}, optimisation={"steps": 70})
+
+
+def test_a_finished_training_is_not_passed_off_as_that_of_another_recipe(undisturbed):
+    before = read_recipe(undisturbed / "recipe.yaml")
+    with pytest.raises(InputError, match="is finished; .* differs from its own in optimisation, loss"):
+        run(undisturbed, optimisation={"learning_rate": 0.01}, loss={"name": "focal"})
+    assert RunFolder(undisturbed).status().state == DONE  # as it was before the command
+    assert read_recipe(undisturbed / "recipe.yaml") == before
 
 
 def test_a_finished_training_is_not_trained_again_and_a_longer_one_goes_on(tmp_path, undisturbed):

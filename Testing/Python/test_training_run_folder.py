@@ -101,6 +101,30 @@ def test_a_process_that_is_gone_is_noticed(tmp_path):
     assert not folder.status().has_process
 
 
+def test_a_process_that_got_the_number_of_one_that_is_gone_is_not_taken_for_it(tmp_path):
+    folder, here = RunFolder(tmp_path), {"pid": os.getpid(), "host": socket.gethostname()}
+    for silent, has_process in ((0, True), (300, True), (24 * 3600, False)):
+        folder.write_status(Status(TRAINING, updated=time.time() - silent, **here))
+        assert folder.status().has_process == has_process
+
+
+def test_a_command_that_is_refused_takes_nothing_from_a_finished_training(tmp_path):
+    folder = RunFolder(tmp_path)
+    with RunSession(tmp_path) as session:
+        session.say(DONE, "Wrote a model.")
+    done = folder.status()
+    with pytest.raises(InputError), RunSession(tmp_path):
+        raise InputError("There is no fold 7.")
+    assert folder.status() == done
+    with RunSession(tmp_path) as session:
+        session.leave_as_it_was()
+    assert folder.status() == done
+    with pytest.raises(InputError), RunSession(tmp_path) as session:
+        session.say(TRAINING)
+        raise InputError("A case is gone.")
+    assert folder.status().state == FAILED
+
+
 def test_a_request_is_taken_once(tmp_path):
     with RunSession(tmp_path) as session:
         RunFolder(tmp_path).ask(PAUSE)

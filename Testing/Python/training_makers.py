@@ -54,6 +54,11 @@ def recipe_data(**changes) -> dict:
     return data | changes
 
 
+def nested(key: str, **changes) -> dict:
+    """Changes of one part of the recipe."""
+    return {key: recipe_data()[key] | changes}
+
+
 def write_recipe(path: Path, data: dict) -> Path:
     path.write_text(yaml.safe_dump(data))
     return path

@@ -18,7 +18,7 @@ from ..volume import LPS_TO_RAS, Grid, Volume
 from .contours import mask_of
 from .headers import reported_as_damage
 
-_SEG_CLASSES = (pydicom.uid.SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")  # the second: Label Map Segmentation
+SEG_CLASSES = (pydicom.uid.SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")  # the second: Label Map Segmentation
 _CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
 _UNCODED_COLOR = (128, 174, 128)  # Slicer's own for a segment without a colour
 
@@ -73,23 +73,32 @@ def read_rtstruct(path: Path | str, grid: Grid) -> dict[str, np.ndarray]:
     """
     dataset = _read(path, (pydicom.uid.RTStructureSetStorage,), "an RTSTRUCT")
     with reported_as_damage(Path(path)):
-        names = {int(item.ROINumber): str(item.ROIName) for item in dataset.StructureSetROISequence}
-        contours = {int(item.ReferencedROINumber): _closed_contours(item) for item in dataset.ROIContourSequence}
-    masks = {}
-    for number, points in contours.items():
-        if points:
-            masks[_unused(names.get(number, f"ROI {number}"), masks)] = mask_of(points, grid)
-    return masks
+        contours = {name: _closed_contours(item) for name, item in closed_regions(dataset).items()}
+    return {name: mask_of(points, grid) for name, points in contours.items()}
+
+
+def closed_regions(dataset: Dataset) -> dict[str, Dataset]:
+    """Items of the ROI Contour Sequence of an RTSTRUCT that have closed contours, by the names that regions get."""
+    names = {int(item.ROINumber): str(item.ROIName) for item in dataset.StructureSetROISequence}
+    found: dict[str, Dataset] = {}
+    for item in dataset.get("ROIContourSequence") or []:
+        if any(map(_is_closed, item.get("ContourSequence") or [])):
+            number = int(item.ReferencedROINumber)
+            found[_unused(names.get(number, f"ROI {number}"), found)] = item
+    return found
+
+
+def _is_closed(contour: Dataset) -> bool:
+    return contour.ContourGeometricType in _CLOSED and len(contour.ContourData) >= 9  # three points
 
 
 def _closed_contours(item: Dataset) -> list[np.ndarray]:
     """Points in RAS of each closed contour of a region, (points, 3)."""
-    contours = [
+    return [
         np.array(contour.ContourData, dtype=float).reshape(-1, 3) @ LPS_TO_RAS[:3, :3]
-        for contour in item.get("ContourSequence") or []
-        if contour.ContourGeometricType in _CLOSED
+        for contour in item.ContourSequence
+        if _is_closed(contour)
     ]
-    return [points for points in contours if len(points) > 2]
 
 
 def _unused(name: str, taken: dict) -> str:
@@ -104,7 +113,7 @@ def read_dicom_seg(path: Path | str) -> list[SegmentedStructure]:
         InputError: not a DICOM SEG, damaged, or its frames do not form one regular volume.
     """
     path = Path(path)
-    dataset = _read(path, _SEG_CLASSES, "a DICOM SEG")
+    dataset = _read(path, SEG_CLASSES, "a DICOM SEG")
     with reported_as_damage(path):
         segmentation = hd.seg.Segmentation.from_dataset(dataset, copy=False)
         if segmentation.get_volume_geometry() is None:
@@ -136,16 +145,18 @@ def _mask(segmentation: hd.seg.Segmentation, number: int) -> Volume:
 
 
 def _label(item: hd.seg.SegmentDescription) -> Label:
+    color = segment_color(item) or _UNCODED_COLOR
+    return Label(item.segment_number, item.segment_label, color, segment_terminology(item))
+
+
+def segment_color(item: Dataset) -> tuple[int, int, int] | None:
+    """Of an item of a Segment Sequence, 0 to 255; None where it has none."""
     color = item.get("RecommendedDisplayCIELabValue")
-    return Label(
-        value=item.segment_number,
-        name=item.segment_label,
-        color=hd.color.CIELabColor.from_dicom_value(color).to_rgb() if color else _UNCODED_COLOR,
-        terminology=_terminology(item),
-    )
+    return hd.color.CIELabColor.from_dicom_value(color).to_rgb() if color else None
 
 
-def _terminology(item: Dataset) -> Terminology:
+def segment_terminology(item: Dataset) -> Terminology:
+    """Of an item of a Segment Sequence."""
     kind = item.SegmentedPropertyTypeCodeSequence[0]
     region = (item.get("AnatomicRegionSequence") or [Dataset()])[0]
     return Terminology(

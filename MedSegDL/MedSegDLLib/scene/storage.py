@@ -65,13 +65,12 @@ def _write(node: slicer.vtkMRMLSegmentationNode, partial: Path, path: Path) -> N
 
 def _require_readable(path: Path) -> None:
     """Read the image once by itself: a truncated one makes the storage node end the whole process."""
-    reader = slicer.vtkTeemNRRDReader()
-    reader.SetFileName(str(path))
-    errors = []
-    reader.AddObserver("ErrorEvent", lambda *_: errors.append(path))  # its status tells of the header only
-    reader.Update()
-    if errors:
-        raise _damaged(path)
+    import SimpleITK as sitk  # only here: it takes long to load, and most of Slicer's sessions read no such file
+
+    try:
+        sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise _damaged(path) from error
 
 
 def _damaged(path: Path) -> InputError:

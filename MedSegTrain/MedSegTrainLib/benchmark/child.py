@@ -8,21 +8,21 @@ only line of its output; whatever libraries print goes to the log.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 import traceback
 
 from MedSegDLLib.errors import MedSegError
 
+from ..data.parent import end_with_input
+from ..data.reserved_output import reserved_output
 from .runs import DONE, FAILED, RUNNING, BusyError, Run
 from .task import BUSY, Task
 
 
 def main() -> int:
-    answer = _reserved_output()
+    answer = reserved_output()
     task = Task.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    end_with_input()
     outcome, reason = work_on(task)
     with answer:
         answer.write(json.dumps({"outcome": outcome, "reason": reason}) + "\n")
@@ -58,19 +58,6 @@ def _attempt(task: Task, run: Run) -> None:
 def _in_words(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}".rstrip(": ")
-
-
-def _reserved_output():
-    """The real output; what is printed from now on goes where errors go, by libraries in C as well."""
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answer
-
-
-def _end_with_the_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

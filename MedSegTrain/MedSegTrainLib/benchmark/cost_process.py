@@ -7,7 +7,6 @@ of some cases, device, threads; another goes out.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from MedSegDLLib.errors import MedSegError, WorkerError
 
 from ..data.case import Case
+from ..data.reserved_output import reserved_output
 
 _WARM_RUNS = 3
 
@@ -48,8 +48,7 @@ def main() -> int:
     from ..evaluation.cost import measure_cost
 
     wanted = json.loads(sys.stdin.read())
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever libraries print goes to the log
+    answer = reserved_output()
     try:
         volumes = [Case("case", case["images"], case["label"]).load()[0] for case in wanted["cases"]]
         bundle, threads = Bundle.load(wanted["bundle"]), wanted["threads"] or None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from MedSegDLLib.engine.devices import choose
 from MedSegDLLib.errors import MedSegError
 
 from ..baselines.registry import create_baseline
+from ..data.versions import versions
 from ..evaluation.evaluate import Segmenter, evaluate_case
 from ..evaluation.metrics import Settings
 from ..evaluation.rows import Row
@@ -17,8 +19,9 @@ from .objects import object_precision
 from .plan import NetworkMethod
 from .runs import Result, Run
 from .selection import Selection, select
-from .surroundings import hardware, versions
 from .task import Task
+
+_PACKAGES = ("torch", "monai", "lightning", "numpy", "openvino", "scikit-learn")
 
 
 def execute(task: Task, run: Run) -> Result:
@@ -41,7 +44,7 @@ def execute(task: Task, run: Run) -> Result:
     if not order.keep.bundles:
         for name in (BUNDLE, BASELINE):
             shutil.rmtree(run.folder / name, ignore_errors=True)
-    surroundings = {"device": task.device, "hardware": hardware(task.device), "versions": versions()}
+    surroundings = {"device": task.device, "hardware": _hardware(task.device), "versions": versions(*_PACKAGES)}
     return Result(rows, {**chosen.facts, **facts, **surroundings, "seconds": clock.seconds})
 
 
@@ -67,6 +70,11 @@ def _judged(segmenter: Segmenter, run: Run, chosen: Selection) -> list[Row]:
     if keep.predictions != "none":
         keep_examples(segmenter, chosen.test, rows, run.folder)
     return rows
+
+
+def _hardware(device: str) -> str:
+    """ "NVIDIA H100 80GB HBM3, AMD EPYC, 16 cores": no name of a computer or a user."""
+    return ", ".join(dict.fromkeys(choose(name).description for name in (device, "cpu")))
 
 
 def _torch_device(task: Task) -> str:

@@ -68,7 +68,8 @@ def planned_recipe(task: Task, run: Run, chosen: Selection) -> Recipe:
         "title": f"{method.label}, {order.data_set.title or dataset.name}",
         "data_source": dataset.about.get("title") or dataset.name,
     }
-    return make_recipe(method.name, planned.specification, about, order.recipe.preset, overrides)
+    name = f"{order.data_set.name}-{method.name}"  # under which its model may be installed beside other data sets'
+    return make_recipe(name, planned.specification, about, order.recipe.preset, overrides)
 
 
 def cache_folder_of(task: Task, run: Run) -> Path:

@@ -34,7 +34,8 @@ def add_to(commands) -> None:
     benchmark.add_argument("--limit", type=int, metavar="N", help="start so many runs at most")
     minutes_help = "start no run that is not expected to end in this time; the next call goes on"
     benchmark.add_argument("--minutes", type=float, metavar="M", help=minutes_help)
-    benchmark.add_argument("--scheduler", choices=("serial", "gpus", "dask"), default="serial")
+    scheduler_help = "one run after another, one a GPU, or on a cluster (default: serial)"
+    benchmark.add_argument("--scheduler", choices=("serial", "gpus", "dask"), default="serial", help=scheduler_help)
     cluster_help = "for dask: a scheduler's address (tcp://host:8786), or local, slurm, kubernetes (default: local)"
     benchmark.add_argument("--cluster", default="local", help=cluster_help)
     benchmark.add_argument("--jobs", type=int, default=1, help="for dask: workers to ask for")

@@ -26,6 +26,7 @@ from ..data.structures import NOT_ANNOTATED, StructureTable
 SPLITS = "splits.json"
 
 _SHOWN_OF_SKIPPED = 20
+_ITS_FOLDER = "folder of a data set that was imported, or of image and label files"
 
 
 def add_to(commands) -> None:
@@ -33,12 +34,12 @@ def add_to(commands) -> None:
     data = commands.add_parser("data", help="import data, look at them, split them").add_subparsers(required=True)
     _add_import(data)
     inspect = data.add_parser("inspect", help="cases, structures and warnings of a data set")
-    inspect.add_argument("dataset", type=Path)
+    inspect.add_argument("dataset", type=Path, help=_ITS_FOLDER)
     inspect.set_defaults(run=_inspect)
     split = data.add_parser("split", help="split a data set by patient and write the splits")
-    split.add_argument("dataset", type=Path)
+    split.add_argument("dataset", type=Path, help=_ITS_FOLDER)
     split.add_argument("--folds", type=int, default=5, help="1: one split of 70, 15 and 15 %% (default: 5)")
-    split.add_argument("--seed", type=int, default=0)
+    split.add_argument("--seed", type=int, default=0, help="another one gives another split (default: 0)")
     split.add_argument("--output", type=Path, help=f"JSON file (default: {SPLITS} in the data set)")
     split.set_defaults(run=_split)
 
@@ -51,7 +52,7 @@ def _add_import(data) -> None:
         " second run imports by it. An import that was interrupted goes on where it stopped.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=Path)
+    parser.add_argument("source", type=Path, help="folder of what is to be imported, searched with all below it")
     parser.add_argument("--output", type=Path, required=True, metavar="DATASET", help="folder of the data set")
     parser.add_argument("--structures", type=Path, help="table to import by (default: DATASET/structures.csv)")
     parser.add_argument("--accept", action="store_true", help="import at once by the table as it is proposed")

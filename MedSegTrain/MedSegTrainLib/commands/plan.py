@@ -10,14 +10,14 @@ from MedSegDLLib.errors import InputError
 def add_to(commands) -> None:
     """Add the verbs `fingerprint` and `plan` to the sub-commands of a parser."""
     measure = commands.add_parser("fingerprint", help="measure a data set: sizes, spacings, grey values, structures")
-    measure.add_argument("dataset", type=Path)
+    measure.add_argument("dataset", type=Path, help="a data set's folder")
     measure.add_argument(
         "--output", type=Path, metavar="JSON", help="default: fingerprint.json in an imported data set"
     )
     _add_workers(measure)
     measure.set_defaults(run=_fingerprint)
     plan = commands.add_parser("plan", help="propose spacing, patch, batch and grey values for a network")
-    plan.add_argument("dataset", type=Path)
+    plan.add_argument("dataset", type=Path, help="a data set's folder")
     plan.add_argument("--network", required=True, help="a name of 'medseg networks'")
     plan.add_argument("--dims", type=int, choices=(2, 3), default=3, help="slices or volumes (default: 3)")
     plan.add_argument("--arguments", default="{}", metavar="YAML", help="of the network, such as '{width: 16}'")
@@ -25,7 +25,7 @@ def add_to(commands) -> None:
     set_help = "a value that wins, such as spacing_mm=[1, 1, 2]; may be said again"
     plan.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help=set_help)
     plan.add_argument("--fingerprint", type=Path, metavar="JSON", help="default: measure the data set, or reuse that")
-    plan.add_argument("--output", type=Path, required=True, metavar="YAML")
+    plan.add_argument("--output", type=Path, required=True, metavar="YAML", help="the plan, to be looked at and edited")
     _add_workers(plan)
     plan.set_defaults(run=_plan)
 

@@ -21,6 +21,9 @@ A training without a GPU takes very long, and needs --cpu.
 """
 
 
+_ITS_FOLDER = "what --output was for 'train'"
+
+
 def add_to(commands) -> None:
     """Add the verbs to argparse's subparsers."""
     _add_train(commands)
@@ -30,10 +33,10 @@ def add_to(commands) -> None:
         ("stop", "have a training save and end; its first command goes on"),
     ):
         ask = commands.add_parser(request, help=does)
-        ask.add_argument("run_folder", type=Path, metavar="RUN")
+        ask.add_argument("run_folder", type=Path, metavar="RUN", help=_ITS_FOLDER)
         ask.set_defaults(run=_ask, request=request)
     status = commands.add_parser("status", help="say how a training stands")
-    status.add_argument("run_folder", type=Path, metavar="RUN")
+    status.add_argument("run_folder", type=Path, metavar="RUN", help=_ITS_FOLDER)
     status.set_defaults(run=_status)
 
 
@@ -48,21 +51,24 @@ def _add_train(commands) -> None:
     train.add_argument("--output", type=Path, required=True, help="folder of the training and its model")
     data = train.add_argument_group("data")
     data.add_argument("--dataset", type=Path, help="a data set's folder")
-    data.add_argument("--folds", type=int, default=5, help="default: 5; 1: a single split, 70/15/15")
-    data.add_argument("--fold", type=int, default=0, help="which is held back to judge on (default: 0)")
-    data.add_argument("--split-seed", type=int, default=0)
+    data.add_argument("--folds", type=int, help="default: the recipe's, or 5; 1: a single split, 70/15/15")
+    data.add_argument("--fold", type=int, help="which is held back to judge on (default: the recipe's, or 0)")
+    data.add_argument("--split-seed", type=int, help="another one gives another split (default: the recipe's, or 0)")
+    split_help = "splits of 'data split', in place of --folds and --split-seed"
+    data.add_argument("--split", type=Path, metavar="JSON", help=split_help)
     data.add_argument("--cache", type=Path, help="folder of prepared cases, which trainings share")
     data.add_argument("--data", type=Path, help="folder with images/ and labels/, for a recipe that reads such")
     what = train.add_argument_group("what to train")
     what.add_argument("--network", help="a name of 'medseg networks'")
-    what.add_argument("--dims", type=int, choices=(2, 3), default=3, help="slices or volumes (default: 3)")
+    what.add_argument("--dims", type=int, choices=(2, 3), help="slices or volumes (default: 3)")
     what.add_argument("--plan", type=Path, metavar="YAML", help="a plan of 'medseg plan', edited or not")
-    what.add_argument("--memory", type=float, default=8.0, metavar="GB", help="to plan for (default: 8)")
-    what.add_argument("--preset", default="modern", help="papers or modern (default: modern)")
-    what.add_argument("--name", default="", help="of the model")
+    what.add_argument("--memory", type=float, metavar="GB", help="to plan for (default: 8)")
+    what.add_argument("--preset", help="papers or modern (default: modern)")
+    what.add_argument("--name", help="of the model")
     set_help = "a value that wins, such as optimisation.steps=100; may be said again"
     what.add_argument("--set", action="append", default=[], metavar="ENTRY=VALUE", dest="settings", help=set_help)
-    what.add_argument("--initial", type=Path, metavar="BUNDLE", help="start from this model's weights")
+    initial_help = "start from this model's weights: its folder, or an installed model's name"
+    what.add_argument("--initial", metavar="BUNDLE", help=initial_help)
     where = train.add_argument_group("where, and what then")
     where.add_argument("--cpu", action="store_true", help="train on the CPU if there is no GPU")
     where.add_argument("--devices", default="auto", help="auto, cpu, gpu, or how many GPUs of each computer")
@@ -78,6 +84,7 @@ def _add_train(commands) -> None:
 def _train(options) -> int:
     from ..training.run_command import train_dataset, train_recipe
 
+    _check_needed(options)
     if options.dataset:
         if not (options.recipe or options.network or options.plan):
             raise InputError("It is not said what to train.", "Name a network with --network, a plan or a recipe.")
@@ -85,6 +92,17 @@ def _train(options) -> int:
     if not options.recipe:
         raise InputError("It is not said what to train on.", "Name a data set with --dataset, or a recipe.")
     return train_recipe(options)
+
+
+def _check_needed(options) -> None:
+    """What a recipe or a plan says already is not passed over in silence."""
+    planned = ("network", "dims", "memory")
+    useless = (*planned, "preset", "name", "plan") if options.recipe else planned if options.plan else ()
+    given = [f"--{name}" for name in useless if getattr(options, name) is not None]
+    if given:
+        what = "recipe" if options.recipe else "plan"
+        remedy = "Leave it out; --set changes single values of a recipe." if options.recipe else "Leave it out."
+        raise InputError(f"The {what} says already what {' and '.join(given)} would.", remedy)
 
 
 def _ask(options) -> int:
@@ -96,14 +114,19 @@ def _ask(options) -> int:
 
 
 def _status(options) -> int:
-    from ..training.run_folder import WITH_A_PROCESS, RunFolder
+    from MedSegDLLib.interaction.measures import seconds_text
 
-    folder = RunFolder(options.run_folder)
-    status = folder.status()
+    from ..training.run_folder import WAITING, WITH_A_PROCESS, RunFolder
+
+    status = RunFolder(options.run_folder).status()
     state = status.state
+    if state == WAITING:
+        raise InputError(f"No training has begun in '{options.run_folder}'.", "Name the folder after --output.")
     if state in WITH_A_PROCESS and not status.has_process:
-        state = f"interrupted while {state}; the command that started it goes on"
+        state = f"interrupted while {state}; start it again by its first command, and it goes on"
     print(f"{state}. {status.message}".strip())
     if status.steps:
         print(f"Step {status.step} of {status.steps}, epoch {status.epoch} of {status.epochs}.")
+    if status.has_process and status.remaining_seconds:
+        print(f"About {seconds_text(status.remaining_seconds)} left.")
     return 0

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from MedSegDLLib.atomic import output_errors
 from MedSegDLLib.bundle import Specification
 from MedSegDLLib.errors import InputError, OutputError
+from MedSegDLLib.interaction.measures import bytes_text
 
 from .case import Case
 from .dataset import Progress, Skipped
@@ -99,7 +100,8 @@ class SampleCache:
             free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise OutputError(
-                f"The prepared cases need {needed / 1e9:.1f} GB; '{self.folder}' has {free / 1e9:.1f} GB free.",
+                f"The prepared cases need {bytes_text(needed)} on the disk of '{self.folder}', which has "
+                f"{bytes_text(free)} free.",
                 "Free some space, or choose another folder for the cache, or a coarser spacing.",
             )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -32,6 +34,8 @@ RECORD, LABEL, INSTANCES = "case.json", "label.nii.gz", "instances.nii.gz"
 _FORMAT = 1
 _LATTICE = 16  # points along each axis at which it is asked whether a channel covers the reference
 _TOLERATED = 0.999
+_PARTIAL = ".partial-"
+_LEFT_AFTER_SECONDS = 6 * 3600.0
 
 
 class CaseWriter:
@@ -54,7 +58,7 @@ class CaseWriter:
         identity = self._identity(assembled)
         record = _record(folder)
         if record.get("identity") != identity:
-            with _new_folder(folder) as partial:
+            with _new_folder(folder, identity) as partial:
                 case, digest = self._write(assembled, partial)
                 record = {
                     "format": _FORMAT, "identity": identity, "digest": digest, "case": case_to_dict(case, partial)
@@ -73,7 +77,8 @@ class CaseWriter:
         painted = paint(assembled.drawings, self._table, reference.grid)
         contoured = painted.contoured | self._table.may_be_absent
         if not painted.labels.any() and not self._table.may_be_absent:
-            raise InputError("No structure of the table lies in the image.", "Check the table of structures.")
+            why = " ".join(("No structure of the table lies in the image.", *painted.warnings[:1]))
+            raise InputError(why, "Check the table of structures.")
         paths = [folder / f"{safe_name(channel)}.nii.gz" for channel in self._channels]
         for image, path in zip(images, paths):
             write_volume(image, path)
@@ -143,18 +148,27 @@ def _record(folder: Path) -> dict:
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
+def _new_folder(folder: Path, identity: str) -> Iterator[Path]:
     """A folder that takes the place of another one when the block ends well, and is gone when it does not."""
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = folder.with_name(f"{_PARTIAL}{uuid4().hex[:8]}-{folder.name}")
     try:
         with output_errors(folder):
             if folder.exists() and not (folder / RECORD).is_file():
                 raise OutputError(f"'{folder}' is in the way: it is no imported case.", "Choose another output folder.")
-            shutil.rmtree(partial, ignore_errors=True)  # of a run that was interrupted
             partial.mkdir(parents=True)
             yield partial
-            if folder.exists():
-                shutil.rmtree(folder)
-            partial.rename(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                partial.rename(folder)
+            except OSError:
+                if _record(folder).get("identity") != identity:  # else another import has made the same meanwhile
+                    raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """What imports that were killed have left, of which none that runs can be the owner."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        if time.time() - partial.stat().st_mtime > _LEFT_AFTER_SECONDS:
+            shutil.rmtree(partial, ignore_errors=True)

@@ -21,10 +21,11 @@ from collections.abc import Callable
 from MedSegDLLib.errors import MedSegError
 
 from .desk import DataDesk
+from .reserved_output import reserved_output
 
 
 def main() -> int:
-    output = _reserved_output()
+    output = reserved_output()
     questions: queue.SimpleQueue[dict] = queue.SimpleQueue()
     cancelled: set[int] = set()
     threading.Thread(target=_listen, args=(questions, cancelled), daemon=True).start()
@@ -68,13 +69,6 @@ def _listen(questions: queue.SimpleQueue, cancelled: set[int]) -> None:
 def _write(output, event: dict) -> None:
     output.write(json.dumps(event) + "\n")
     output.flush()
-
-
-def _reserved_output():
-    """The real output; what is printed from now on goes where errors go, by libraries in C as well."""
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return output
 
 
 if __name__ == "__main__":

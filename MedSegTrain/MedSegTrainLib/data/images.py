@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from MedSegDLLib.engine.alignment import aligned
 from MedSegDLLib.errors import InputError
-from MedSegDLLib.files import VOLUME_SUFFIXES, read_volume, to_sitk
+from MedSegDLLib.files import VOLUME_SUFFIXES, read_volume
 from MedSegDLLib.volume import Grid, Volume
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 IMAGE_SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in a grey value: the luma of ITU-R BT.601; transparency is passed over."""
+
+_NEARLY = 1e-3  # what the scaling of NIfTI leaves of whole numbers
 
 
 def is_image_file(path: Path) -> bool:
@@ -45,7 +48,7 @@ def read_values(path: Path | str) -> Volume:
     array = volume.array
     if array.size == 0:
         raise InputError(f"The label image {path.name} is empty: it has no voxels.", "Export it again.")
-    if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.array_equal(array, np.rint(array))):
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.abs(array - np.rint(array)).max() < _NEARLY):
         raise InputError(
             f"The label image {path.name} holds values that are not whole numbers.",
             "Export the labels again without interpolation, as integers.",
@@ -55,19 +58,13 @@ def read_values(path: Path | str) -> Volume:
             f"The label image {path.name} holds values from {array.min():g} to {array.max():g}.",
             "Export the labels again as whole numbers from 0.",
         )
-    return volume.with_array(array.astype(np.uint8 if array.max() <= 255 else np.uint32, copy=False))
+    whole = np.rint(array) if array.dtype.kind == "f" else array
+    return volume.with_array(whole.astype(np.uint8 if whole.max() <= 255 else np.uint32, copy=False))
 
 
 def resampled(volume: Volume, grid: Grid) -> Volume:
-    """Linearly interpolated at the voxels of another grid, float32; beyond the volume lies its lowest value."""
-    if volume.grid.agrees_with(grid):
-        return volume
-    source = to_sitk(volume.with_array(volume.array.astype(np.float32, copy=False)))
-    reference = sitk.Image(grid.shape[::-1], sitk.sitkUInt8)
-    reference.CopyInformation(to_sitk(Volume(np.broadcast_to(np.uint8(0), grid.shape), grid.ijk_to_ras)))
-    lowest = float(volume.array.min())
-    image = sitk.Resample(source, reference, sitk.Transform(), sitk.sitkLinear, lowest)
-    return Volume(sitk.GetArrayFromImage(image), grid.ijk_to_ras, volume.modality, volume.name)
+    """At the voxels of another grid, as the engine brings a model's images to one; see `alignment.aligned`."""
+    return Volume(aligned(volume, grid), grid.ijk_to_ras, volume.modality, volume.name)
 
 
 def _read_picture(path: Path) -> Volume:

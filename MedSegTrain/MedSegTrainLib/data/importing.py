@@ -13,7 +13,7 @@ from pathlib import Path
 from MedSegDLLib.errors import CancelledError, InputError
 
 from .case import Case
-from .case_folder import CaseWriter
+from .case_folder import CaseWriter, remove_leftovers
 from .channels import Assembled, assemble, channels_of, proposed_channels
 from .dataset import Dataset, Skipped
 from .found import Findings
@@ -60,6 +60,7 @@ def import_dataset(
         raise InputError(f"The reference '{reference}' is none of the channels {', '.join(channels)}.", "Correct it.")
     write_table(table, output / STRUCTURES)
     assembled, skipped = _assembled(findings, channels, reference)
+    remove_leftovers(output / CASES)
     writer = CaseWriter(output / CASES, table, channels)
     cases = list(_imported(assembled, writer, skipped, progress, cancelled))
     if not cases:

@@ -13,7 +13,7 @@ from .case import IGNORE, Case, Facts
 from .dataset import Dataset, Skipped
 from .examination import Examination, examine_all
 from .layouts import Layout, find_layout
-from .structures import plain_label
+from .structures import name_of, plain_label
 
 _IMPORT = "Import the data: python -m MedSegTrainLib data import"
 
@@ -76,7 +76,7 @@ def _labels(layout: Layout, examinations: Iterable[Examination], skipped: list[S
             f"A structure has the value {IGNORE}, which stands for 'not annotated' here.",
             f"{_IMPORT}, which translates the values.",
         )
-    names = layout.names or {value: f"structure {value}" for value in values - {IGNORE}}
+    names = layout.names or {value: name_of(value) for value in values - {IGNORE}}
     skipped += [Skipped(f"structure '{names[value]}'", "No case shows it.") for value in sorted({*names} - values)]
     return tuple(plain_label(value, names[value]) for value in sorted({*names} & values))
 

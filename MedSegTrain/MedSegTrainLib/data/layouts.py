@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from MedSegDLLib.errors import InputError
-from MedSegDLLib.files import stem
+from MedSegDLLib.files import folders_below, stem
 
 from .case import Channel
 from .images import is_image_file
@@ -169,7 +169,7 @@ def _by_case_and_channel(files: Files) -> dict[str, dict[int, list[Path]]]:
 def _one_folder(folder: Path) -> Layout | None:
     """Labels beside their images, in this folder and below; the name is the path within the folder."""
     pairs, unmatched = [], []
-    for place in (folder, *sorted(path for path in folder.rglob("*") if path.is_dir())):
+    for place in folders_below(folder):
         files = _by_name(place)
         labels = {name for name in files if _LABEL_WORDS.search(name)}
         for label in sorted(labels):

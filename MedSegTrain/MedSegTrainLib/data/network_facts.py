@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
 from torch import nn
 
 from MedSegDLLib.bundle import Network
-from MedSegDLLib.errors import InputError
-from MedSegDLLib.networks import create
+
+from .heads import built, head_name
 
 _HALVED = 0.6
 """What mixed precision leaves of the memory for feature maps: convolutions keep halves, norms and losses do not."""
@@ -34,9 +34,10 @@ class NetworkFacts:
     @staticmethod
     def of(name: str, spatial_dims: int, in_channels: int, out_channels: int, arguments: dict) -> NetworkFacts:
         """Raises InputError for a network that cannot be built."""
-        shapes = [_built(name, spatial_dims, in_channels, out_channels + more, arguments) for more in (0, 1)]
-        head = _head(*shapes, out_channels)
-        return NetworkFacts(shapes[0], Network(name, spatial_dims, in_channels, out_channels, head, arguments))
+        description = Network(name, spatial_dims, in_channels, out_channels, "", arguments)
+        with torch.device("meta"):
+            network = built(description)
+        return NetworkFacts(network, replace(description, head=head_name(description)))
 
     @property
     def multiple(self) -> tuple[int, ...]:
@@ -67,22 +68,3 @@ class NetworkFacts:
             work(image)
         logits = prod(patch) * self.description.out_channels * 4 * 3  # probabilities, their gradient, the label's
         return sum(storage.nbytes() for storage in saved.values()) / count + logits
-
-
-def _built(name: str, spatial_dims: int, in_channels: int, out_channels: int, arguments: dict) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return create(name, spatial_dims, in_channels, out_channels, **arguments)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"There is no such network: {error}.", "Correct its name or its arguments.") from error
-
-
-def _head(network: nn.Module, one_more: nn.Module, classes: int) -> str:
-    """The last tensor, a weight if there is one, whose first axis counts the classes."""
-    larger = one_more.state_dict()
-    counting = [
-        name
-        for name, tensor in network.state_dict().items()
-        if tensor.shape[:1] == (classes,) and larger[name].shape == (classes + 1, *tensor.shape[1:])
-    ]
-    return ([name for name in counting if name.endswith("weight")] or counting)[-1]

@@ -96,8 +96,9 @@ class PatchFitting:
         return None
 
 
-def _checked(patch: Sequence[int], spatial_dims: int) -> tuple[int, int, int]:
-    sizes = (*patch, 1) if len(patch) == spatial_dims == 2 else tuple(patch)
+def _checked(patch, spatial_dims: int) -> tuple[int, int, int]:
+    sizes = tuple(patch) if isinstance(patch, list | tuple) else ()
+    sizes = (*sizes, 1) if len(sizes) == spatial_dims == 2 else sizes
     if len(sizes) != 3 or not all(isinstance(n, int) and n > 0 for n in sizes):
-        raise InputError(f"The patch {list(patch)} is not three whole numbers.", "Correct it.")
+        raise InputError(f"The patch {patch} is not three whole numbers above 0.", "Write it as [64, 64, 32].")
     return sizes

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -40,21 +38,6 @@ def read_plan(path: Path | str) -> Plan:
     except ModelError as error:
         raise _wrong(path, error.message) from error
     return Plan(specification, batch, dict(data.get("because") or {}))
-
-
-def parsed_overrides(settings: Iterable[str]) -> dict[str, Any]:
-    """From "patch=[64, 64, 32]", as a command line takes them. Raises InputError."""
-    overrides = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"The value of '{setting}' cannot be read.", "Write it as in YAML.", str(error)) from error
-        if not equals or value is None:
-            raise InputError(f"'{setting}' sets nothing.", "Write it as patch=[64, 64, 32].")
-        overrides[name.strip()] = value
-    return overrides
 
 
 def _wrong(path: Path, cause: str) -> InputError:

@@ -94,6 +94,8 @@ def plan(
 def _batch(facts, patch, grid: TargetGrid, memory_gb, mixed_precision, given) -> tuple[int, str]:
     seen = tuple(patch[::-1])[-facts.description.spatial_dims :]
     fixed, one = (facts.training_bytes(seen, count, mixed_precision) for count in (0, 1))
+    if given is not None and not (isinstance(given, int) and given > 0):
+        raise InputError(f"The batch {given} is not a whole number above 0.", "Correct it.")
     if given is None:
         fits = int((memory_gb * 1e9 - fixed) // (one - fixed))
         varied = round(_MOST_OF_THE_DATA * grid.voxels / prod(patch))

@@ -57,7 +57,7 @@ def k_fold(dataset: Dataset, folds: int, seed: int) -> tuple[Split, ...]:
     patients = _patients(dataset)
     if folds < 2 or folds > len(patients):
         raise InputError(
-            f"{len(patients)} patients cannot be split into {folds} folds.",
+            f"The patients of the data set ({len(patients)}) cannot be split into {folds} folds.",
             f"Take from 2 to {len(patients)} folds." if len(patients) > 1 else "Add cases of other patients.",
         )
     parts = _dealt(patients, [1 / folds] * folds, seed)
@@ -75,7 +75,8 @@ def single(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
     patients = _patients(dataset)
     if len(patients) < 3:
         raise InputError(
-            f"{len(patients)} patients are too few for training, validation and test.", "Add cases of other patients."
+            f"The patients of the data set ({len(patients)}) are too few for training, validation and test.",
+            "Add cases of other patients.",
         )
     return Split(*map(_names, _dealt(patients, shares, seed)))
 
@@ -120,6 +121,11 @@ def read(path: Path | str, dataset: Dataset) -> tuple[Split, ...]:
     for split in splits:
         check(split, dataset)
     return splits
+
+
+def seed_of(path: Path | str) -> int:
+    """Of splits that `write` wrote and `read` accepts."""
+    return read_json(Path(path)).get("seed", 0)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ def read_table(path: Path | str) -> StructureTable:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file, dialect=_dialect(file)))
+    except FileNotFoundError as error:
+        raise InputError(f"There is no table '{path}'.", "Check the path.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The table '{path}' cannot be read.", "Save it as CSV in UTF-8.", str(error)) from error
     return StructureTable(with_values([_from_cells(line, number) for number, line in enumerate(lines, start=2)]))

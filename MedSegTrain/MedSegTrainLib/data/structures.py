@@ -93,6 +93,11 @@ def plain_label(value: int, name: str) -> Label:
     return Label(value, name, color_of(value), UNCODED)
 
 
+def name_of(value: int) -> str:
+    """Of a label value for which the data have no name."""
+    return f"structure {value}"
+
+
 def color_of(value: int) -> tuple[int, int, int]:
     """Well apart from those of the values before it."""
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(value * 0.618034 % 1, 0.6, 0.85))

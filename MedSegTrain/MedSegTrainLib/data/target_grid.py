@@ -81,11 +81,17 @@ def _target_spacing(spacings: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray
     return target, "The median of the images; along the coarsest axis the finest tenth of them."
 
 
-def _check(orientation: str | None, spacing_mm: Sequence[float] | None) -> None:
-    if orientation is not None and sorted(_axis(letter) for letter in orientation) != [0, 1, 2]:
+def _check(orientation, spacing_mm) -> None:
+    if orientation is not None and sorted(_axis(letter) for letter in str(orientation)) != [0, 1, 2]:
         raise InputError(f"The orientation '{orientation}' is not three letters such as RAS or LPS.", "Correct it.")
-    if spacing_mm is not None and not (len(spacing_mm) == 3 and all(mm > 0 for mm in spacing_mm)):
-        raise InputError(f"The spacing {list(spacing_mm)} is not three positive numbers.", "Correct it.")
+    if spacing_mm is None:
+        return
+    if not (isinstance(spacing_mm, list | tuple) and len(spacing_mm) == 3 and all(map(_is_positive, spacing_mm))):
+        raise InputError(f"The spacing {spacing_mm} is not three positive numbers.", "Write it as [1, 1, 2.5].")
+
+
+def _is_positive(mm) -> bool:
+    return isinstance(mm, int | float) and mm > 0
 
 
 def _axis(letter: str) -> int:

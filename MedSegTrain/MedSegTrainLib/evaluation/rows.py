@@ -1,9 +1,8 @@
-"""The table of an evaluation: a row for each case and structure, in CSV and JSON."""
+"""The table of an evaluation: a row for each case and structure, in CSV."""
 
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -91,25 +90,16 @@ def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Rows of a CSV or JSON file. Raises InputError for a file that is none of these tables."""
+    """Rows of a CSV file. Raises InputError for a file that is none of these tables."""
     path = Path(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            if path.suffix == ".json":
-                return [Row(**data) for data in json.load(file)["rows"]]
             return [_row(data) for data in csv.DictReader(file, strict=True)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(
             f"'{path}' is not a table of results: {type(error).__name__} {error}.",
             "Name a file that 'evaluate' wrote.",
         ) from error
-
-
-def write_json(path: str | Path, rows: Sequence[Row], about: dict | None = None) -> None:
-    """The same as JSON, with whatever else is to be known about the rows under "about". Raises OutputError."""
-    data = {"about": about or {}, "rows": [_plain(row) for row in rows]}
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def measure_names(rows: Iterable[Row]) -> list[str]:
@@ -133,10 +123,6 @@ def _row(data: dict[str, str]) -> Row:
         float(data["worst_mm"]),
         data["reason"],
     )
-
-
-def _plain(row: Row) -> dict:
-    return {name: getattr(row, name) for name in (*_BEFORE, _AFTER, "values")}
 
 
 def _text(number: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -37,9 +38,7 @@ class Scoreboard:
 
     def resampled(self, rng: np.random.Generator) -> Scoreboard:
         """As many patients drawn with replacement, each with all its cases; one drawn twice counts as two."""
-        _, number = np.unique(self.patients, return_inverse=True)
-        cases_of = [np.flatnonzero(number == n) for n in range(number.max() + 1)]
-        drawn = [cases_of[n] for n in rng.integers(len(cases_of), size=len(cases_of))]
+        drawn = [self._cases_of[n] for n in rng.integers(len(self._cases_of), size=len(self._cases_of))]
         cases = np.concatenate(drawn)
         return replace(
             self,
@@ -47,6 +46,12 @@ class Scoreboard:
             patients=tuple(str(draw) for draw, its in enumerate(drawn) for _ in its),
             values=self.values[cases],
         )
+
+    @cached_property
+    def _cases_of(self) -> list[np.ndarray]:
+        """Rows of each patient, in the order of their names."""
+        _, number = np.unique(self.patients, return_inverse=True)
+        return [np.flatnonzero(number == n) for n in range(number.max() + 1)]
 
     def column(self, method: str) -> np.ndarray:
         return self.values[:, self.methods.index(method)]
@@ -77,7 +82,7 @@ def scoreboard(rows: Mapping[str, Sequence[Row]], name: str) -> Scoreboard:
             means.setdefault(place[0], []).append(values)
     if len(rows) < 2 or not means:
         raise InputError(
-            f"{len(rows)} methods have {len(means)} cases with '{name}' in common.",
+            f"There are {len(means)} cases for which each of these methods ({len(rows)}) has '{name}'.",
             "Compare results of at least two methods on the same cases.",
         )
     patients = {row.case: row.patient for its in rows.values() for row in its}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
+from ..data.overview import counted
 from .definitions import Measure, measure
 from .ranking import Stability, mean_ranks, mean_then_rank, rank_then_mean, significance_rank, stability
 from .rows import Row
@@ -16,8 +17,6 @@ Table = list[tuple[str, ...]]
 """Heads of the columns, then the rows."""
 
 MEASURES = ("dice", "iou", "hd95_mm", "assd_mm", "nsd_2mm", "sensitivity", "precision", "volume_error_ml")
-PER_PATHOLOGY = ("accuracy", "sensitivity", "specificity", "boundary_accuracy_2mm")
-"""Of the table by pathology that papers print, with the seconds a case beside them."""
 
 
 def structure_table(rows: Sequence[Row], names: Sequence[str] = MEASURES) -> Table:
@@ -34,7 +33,8 @@ def comparison(
 ) -> dict[str, Table]:
     """Tables by their titles: means with intervals and ranks, and every pair's test. Raises InputError."""
     board = scoreboard(rows, name)
-    of_cases = f"{board.measure.title}, mean over {len(board.cases)} cases of {len(set(board.patients))} patients"
+    patients = counted(len(set(board.patients)), "patient")
+    of_cases = f"{board.measure.title}, mean over {counted(len(board.cases), 'case')} of {patients}"
     steady = stability(board, rank_then_mean, resamples, seed)
     ranks = (mean_then_rank(board), rank_then_mean(board), significance_rank(board))
     found = intervals(board, resamples, seed)

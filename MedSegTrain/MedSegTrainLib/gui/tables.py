@@ -39,8 +39,9 @@ class TextTable:
         """Titles of the columns, where they are not those of the .ui file."""
         if tuple(heads) != self._heads:
             self._heads = tuple(heads)
-            self.table.setColumnCount(len(heads))
-            self.table.setHorizontalHeaderLabels(list(heads))
+            with silent(self.table):
+                self.table.setColumnCount(len(heads))
+                self.table.setHorizontalHeaderLabels(list(heads))
 
     def show(self, rows: Sequence[tuple[Cell, ...]]) -> None:
         with silent(self.table):

@@ -154,7 +154,7 @@ class PlanPresenter:
 
     def _begin(self) -> None:
         path = write_plan(plan_of(self.choices, self.runs.name), self.runs)
-        arguments = ["MedSegTrainLib", "estimate", str(path), "--output", str(self.runs), "--json"]
+        arguments = ["MedSegTrainLib.watched", "estimate", str(path), "--output", str(self.runs), "--json"]
         arguments += ["--cpu"] if self._needs_no_gpu else []
         self._process = JsonProcess(arguments, self._python, self._make_transport)
         self._enter(PlanState.ESTIMATING, self._wording.estimating(0, 0, ""), (0, 0))

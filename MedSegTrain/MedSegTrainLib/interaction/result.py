@@ -90,7 +90,7 @@ class ResultPresenter:
         if self.reason_not_to_report():
             self.show()
             return
-        arguments = ["MedSegTrainLib", "report", str(self._folder), "--output", str(self._folder / REPORT)]
+        arguments = ["MedSegTrainLib.watched", "report", str(self._folder), "--output", str(self._folder / REPORT)]
         try:
             self._process = JsonProcess(arguments, self._python, self._make_transport)
         except MedSegError as error:

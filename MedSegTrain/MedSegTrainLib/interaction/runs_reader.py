@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,8 +136,10 @@ def _phase(training: Status) -> str:
 
 
 def _lives(state: dict[str, Any]) -> bool:
-    """Whether the process that wrote it does, where that can be told."""
-    return Status(TRAINING, pid=state.get("pid", 0), host=state.get("host", "")).has_process
+    """Whether the process that wrote it does, where that can be told; it writes only once, so its age tells nothing."""
+    if state.get("host") != socket.gethostname() or sys.platform == "win32":
+        return False
+    return Status(TRAINING, pid=state.get("pid", 0), host=state["host"], updated=time.time()).has_process
 
 
 def _with(run: RunView, training: Status | None = None, **changes) -> RunView:

@@ -77,6 +77,8 @@ class Control(Checkpoint):
     def save(self, trainer) -> None:
         trainer.save_checkpoint(self._folder / LAST)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        status, epoch = self._session.status, self._schedule.epoch_at(trainer.global_step)
+        self._session.say(status.state, status.message, step=trainer.global_step, epoch=epoch)
 
     def _heed(self) -> None:
         """Take note of what another process asks for."""
@@ -130,7 +132,9 @@ class Control(Checkpoint):
         score = float(trainer.callback_metrics[METRIC])
         self._epochs_since_best += 1
         if score > self._best:
-            self._best, self._epochs_since_best = score, 0
+            self._epochs_since_best = 0
+        if score >= self._best:  # of equals the later: at the start all may be 0
+            self._best = score
             trainer.save_checkpoint(self._folder / BEST)
         if self._patience and self._epochs_since_best >= self._patience:
             trainer.should_stop = True

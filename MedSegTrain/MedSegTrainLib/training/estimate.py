@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from MedSegDLLib.errors import DeviceError
 from MedSegDLLib.interaction.measures import bytes_text, seconds_text
 
+from ..data.overview import counted
 from ..data.samples import Sample
 from .machine import Machine, autocast
 from .module import SegmentationModule, told_at_once
@@ -51,9 +52,9 @@ class Estimate:
     @property
     def in_words(self) -> str:
         return (
-            f"On {self.device}: {self.steps} steps in {self.epochs} epochs, about {seconds_text(self.seconds)} "
-            f"({seconds_text(self.step_seconds)} a step) and at least {bytes_text(self.memory_bytes)} of memory "
-            f"({bytes_text(self.free_bytes)} are free)."
+            f"On {self.device}: {self.steps} steps in {counted(self.epochs, 'epoch')}, "
+            f"about {seconds_text(self.seconds)} ({seconds_text(self.step_seconds)} a step) and at least "
+            f"{bytes_text(self.memory_bytes)} of memory ({bytes_text(self.free_bytes)} are free)."
         )
 
 

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from uuid import uuid4
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from MedSegDLLib.atomic import output_errors
-from MedSegDLLib.bundle import GRAPH, WEIGHTS, Bundle, write_metadata
+from MedSegDLLib.bundle import GRAPH, METADATA, WEIGHTS, Bundle, write_metadata
 from MedSegDLLib.engine.private_openvino import openvino
 from MedSegDLLib.engine.torch_runtime import load_network
-from MedSegDLLib.errors import ModelError
+from MedSegDLLib.errors import ModelError, OutputError
 from MedSegDLLib.model_store import ModelStore
 
+from ..data.heads import built
 from .checkpoints import trained_weights
 from .facts import FACTS, read_facts
-from .heads import built
-from .model_card import FACTS_IN_BUNDLE, write_model_card
+from .model_card import FACTS_IN_BUNDLE, RECIPE_IN_BUNDLE, recipe_of, write_model_card
+from .recipe import write_recipe
 from .recipe_fields import Recipe
 
-__all__ = ["export_bundle", "export_graph", "install", "trained_weights"]
-
 _TOLERANCE = 1e-4
+
+
+def exported(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
+    """The bundle of a trained recipe: that in `folder`, with what was measured of it, or a new one.
+
+    Raises as `export_bundle` does.
+    """
+    try:
+        bundle = Bundle.load(folder)
+        bundle.verify()
+    except ModelError:  # there is none, or it is damaged
+        return export_bundle(recipe, checkpoint, folder)
+    newer = (folder / METADATA).stat().st_mtime_ns > checkpoint.stat().st_mtime_ns
+    return bundle if newer and recipe_of(bundle) == recipe else export_bundle(recipe, checkpoint, folder)
 
 
 def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
@@ -52,9 +66,10 @@ def export_bundle(recipe: Recipe, checkpoint: Path, folder: Path) -> Bundle:
 
 def _write(recipe: Recipe, checkpoint: Path, folder: Path) -> None:
     weights = _half_precision(trained_weights(checkpoint))
-    save_file(weights, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(weights))  # a file of Python's: safetensors' own hides a full disk
     (folder / "LICENSE").write_text(recipe.licence_text, encoding="utf-8")
     _take_facts_along(checkpoint.parent, folder)
+    write_recipe(recipe, folder / RECIPE_IN_BUNDLE)
     export_graph(write_metadata(folder, recipe.description, recipe.spec))
     bundle = write_metadata(folder, recipe.description, recipe.spec)  # again, now with the graph's checksums
     write_model_card(bundle, recipe)
@@ -71,8 +86,18 @@ def export_graph(bundle: Bundle) -> None:
     if hasattr(network, "instances"):
         return
     window = torch.zeros(_window_shape(bundle))
-    model = openvino.convert_model(network, example_input=window, input=[list(window.shape)])
-    openvino.save_model(model, bundle.folder / GRAPH, compress_to_fp16=True)
+    with warnings.catch_warnings():  # of what a graph for other sizes would need
+        for kind in (torch.jit.TracerWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", kind)
+        model = openvino.convert_model(network, example_input=window, input=[list(window.shape)])
+    try:
+        openvino.save_model(model, bundle.folder / GRAPH, compress_to_fp16=True)
+    except RuntimeError as error:  # it does not say why
+        raise OutputError(
+            f"The graph of '{bundle.name}' could not be written; the disk may be full.",
+            "Free some space, then give the same command again: the training itself is kept.",
+            str(error),
+        ) from error
 
 
 def install(bundle: Bundle) -> Path:
@@ -102,8 +127,8 @@ def _check_that_it_is_the_trained_one(bundle: Bundle, weights: dict[str, torch.T
 
 
 def _take_facts_along(run: Path, folder: Path) -> None:
+    (folder / FACTS_IN_BUNDLE).parent.mkdir(parents=True, exist_ok=True)
     if read_facts(run):
-        (folder / FACTS_IN_BUNDLE).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / FACTS, folder / FACTS_IN_BUNDLE)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from MedSegDLLib.atomic import replacing
 
+from ..data.versions import versions
 from .machine import Machine
 from .recipe_fields import Recipe
 from .run_folder import RunFolder
 from .schedule import Schedule
 
 FACTS = "training.json"
-_PACKAGES = ("medsegdl", "torch", "monai", "lightning", "numpy")
+_PACKAGES = ("torch", "monai", "lightning", "numpy")
 
 
 def write_facts(folder: Path, facts: dict) -> None:
@@ -56,9 +55,9 @@ def facts_of(
         "hardware": machine.description,
         "precision": machine.precision(recipe.optimisation.precision),
         "seconds": round(sum(event["seconds"] for event in events), 1),
-        "versions": versions(),
+        "versions": versions(*_PACKAGES),
         "kept": kept,
-        "best": max(validated, key=lambda event: event["dice"]) if validated else None,
+        "best": max(validated, key=lambda event: (event["dice"], event["epoch"])) if validated else None,
         "last": events[-1] if events else None,
     }
 
@@ -70,13 +69,3 @@ def split_in_words(recipe: Recipe) -> str:
     if data.folds == 1:
         return f"70 % to train on, 15 % to validate, 15 % to judge on; split seed {data.split_seed}"
     return f"fold {data.fold} of {data.folds} held back to judge on, split seed {data.split_seed}"
-
-
-def versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # the extension's own code is not installed as a package in Slicer
-            continue
-    return found

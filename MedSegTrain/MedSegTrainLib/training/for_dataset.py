@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from MedSegDLLib.errors import InputError
 from MedSegDLLib.folders import cache_folder
+from MedSegDLLib.labels import Label
 
 from ..data import splits
 from ..data.cache import SampleCache
@@ -38,17 +39,34 @@ class Prepared:
 def split_of(dataset: Dataset, folds: int, fold: int, seed: int, folder: Path) -> splits.Split:
     """One of the splits in the folder's splits.json, which is made by the first call. `folds` 1: 70/15/15.
 
-    Raises InputError where there is no such fold, or the file leaks or is of other data.
+    Raises InputError where there is no such fold, or the file leaks, or is of other data or another number or seed.
     """
     path = folder / SPLITS
     if not path.exists():
         made = (splits.single(dataset, seed=seed),) if folds == 1 else splits.k_fold(dataset, folds, seed)
         splits.write(path, made, dataset, seed)
-    found = splits.read(path, dataset)
+    found, made_by = splits.read(path, dataset), splits.seed_of(path)
+    if (len(found), made_by) != (folds, seed):
+        raise InputError(
+            f"'{folder}' holds a training on other splits: {len(found)} with seed {made_by}, not {folds} with {seed}.",
+            "Choose another folder, or the folds and the seed that it has.",
+        )
     if not 0 <= fold < len(found):
         raise InputError(f"There is no fold {fold} in '{path}'.", f"Choose one from 0 to {len(found) - 1}.")
-    splits.check(found[fold], dataset)
     return found[fold]
+
+
+def take_splits(file: Path, dataset: Dataset, folder: Path) -> tuple[int, int]:
+    """Have the training in a folder use splits that exist already; how many they are, and their seed.
+
+    Raises InputError for what is no file of splits of this data, and where the folder has others.
+    """
+    found, seed = splits.read(file, dataset), splits.seed_of(file)
+    if not (folder / SPLITS).exists():
+        splits.write(folder / SPLITS, found, dataset, seed)
+    elif splits.read(folder / SPLITS, dataset) != found:
+        raise InputError(f"'{folder}' holds a training on other splits than '{file}'.", "Choose another folder.")
+    return len(found), seed
 
 
 def planned_for(dataset: Dataset, split: splits.Split, network: str, dims: int, memory_gb: float, workers: int) -> Plan:
@@ -77,6 +95,27 @@ def recipe_for(dataset: Dataset, planned: Plan, preset: str, data: dict, overrid
     if preset in _PLANNED_BATCH:
         given["optimisation"] = {"batch": planned.batch}
     return make_recipe(name, specification, about, preset, merged(given, overrides))
+
+
+def check_fits(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise InputError where a recipe, or the plan it was made of, is for other images or structures."""
+    known = {(label.value, label.name) for label in dataset.labels}
+    if not known >= {(label.value, label.name) for label in recipe.spec.labels}:
+        raise InputError(
+            f"'{recipe.name}' is for {_listed(recipe.spec.labels)}; the data set '{dataset.name}' shows "
+            f"{_listed(dataset.labels)}.",
+            "Plan for this data set, or import it with the same names and values.",
+        )
+    if len(recipe.spec.channels) != len(dataset.channels):
+        raise InputError(
+            f"'{recipe.name}' is for {len(recipe.spec.channels)} images a case; the data set '{dataset.name}' has "
+            f"{len(dataset.channels)}.",
+            "Plan for this data set.",
+        )
+
+
+def _listed(labels: Iterable[Label]) -> str:
+    return ", ".join(f"{label.name} ({label.value})" for label in labels)
 
 
 def prepared(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from MedSegDLLib.atomic import output_errors
 from MedSegDLLib.bundle import MODEL_CARD, Bundle
+from MedSegDLLib.errors import InputError
 from MedSegDLLib.interaction.measures import seconds_text
 
+from ..data.overview import counted
 from .facts import FACTS, read_facts
+from .recipe import read_recipe
 from .recipe_fields import Recipe
 
 FACTS_IN_BUNDLE = MODEL_CARD.parent / FACTS
+RECIPE_IN_BUNDLE = MODEL_CARD.parent / "recipe.yaml"
 
 _OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD with Nesterov's momentum"}
 _LOSSES = {
@@ -28,6 +32,15 @@ def write_model_card(bundle: Bundle, recipe: Recipe) -> None:
     with output_errors(path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(_card(bundle, recipe), encoding="utf-8")
+
+
+def recipe_of(bundle: Bundle) -> Recipe | None:
+    """The recipe that a bundle was made by; None where it does not say."""
+    path = bundle.folder / RECIPE_IN_BUNDLE
+    try:
+        return read_recipe(path) if path.exists() else None
+    except InputError:  # of a later version; the model itself is none the worse
+        return None
 
 
 def _card(bundle: Bundle, recipe: Recipe) -> str:
@@ -52,8 +65,9 @@ def _card(bundle: Bundle, recipe: Recipe) -> str:
 def _input(bundle: Bundle) -> str:
     spec = bundle.spec
     channels = f"Channels: {', '.join(spec.channels)}. " if len(spec.channels) > 1 else ""
+    modality = f"Modality {', '.join(spec.modality)}" if spec.modality else "Any modality"
     return (
-        f"{bundle.metadata['image_classes']}. {channels}Modality {', '.join(spec.modality)}; resampled to "
+        f"{bundle.metadata['image_classes']}. {channels}{modality}; resampled to "
         f"{' x '.join(f'{s:g}' for s in spec.spacing_mm)} mm; windows of {' x '.join(map(str, spec.patch))} voxels."
     )
 
@@ -62,8 +76,8 @@ def _data(bundle: Bundle, facts: dict) -> str:
     source = f"{bundle.metadata['data_source']}."
     if not facts:
         return source
-    cases = facts["cases"]
-    return f"{source} {cases['training']} cases to train on, {cases['validation']} to validate; {facts['split']}."
+    training, validation = (facts["cases"][part] for part in ("training", "validation"))
+    return f"{source} {counted(training, 'case')} to train on, {validation} to validate; {facts['split']}."
 
 
 def _training(recipe: Recipe) -> str:
@@ -103,7 +117,8 @@ def _results(results: dict) -> str:
     rows = [(name, f"{value:.4f}") for name, value in results["dice"].items()]
     rows.append(("mean", f"{results['mean_dice']:.4f}"))
     return (
-        f"{results['split']} {results['cases']} cases; {results['precision']} on the CPU.\n\n"
+        f"{results['split']} {counted(results['cases'], 'case')}; {results['precision']} on "
+        f"{results.get('device', 'the CPU')}.\n\n"
         + _table(("structure", "Dice"), rows)
         + f"\n\nThe worst case has a mean Dice of {results['worst_case']:.4f}. Repeat with\n\n"
         f"    {results['command']}"

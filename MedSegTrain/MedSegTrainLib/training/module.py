@@ -14,7 +14,7 @@ from MedSegDLLib.errors import InputError
 from MedSegDLLib.networks.blocks import pad_to_multiple
 
 from ..data.case import IGNORE
-from .heads import built
+from ..data.heads import built
 from .losses import SegmentationLoss
 from .recipe_fields import Optimisation, Recipe
 from .schedule import rate_factor
@@ -110,7 +110,7 @@ class SegmentationModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.result = self._scores.result(self._sum_up)
         values = [value for value in self.result["dice"] if math.isfinite(value)]
-        self.log(METRIC, float(np.mean(values)) if values else 0.0)
+        self.log(METRIC, float(np.mean(values)) if values else math.nan)
 
     def _sum_up(self, values: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(values.to(self.device, torch.float32), reduce_op="sum").cpu()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from MedSegDLLib.atomic import replacing
 from MedSegDLLib.bundle import Specification
 from MedSegDLLib.errors import InputError
 
-from .heads import supervision_argument
+from ..data.heads import supervision_argument
 from .recipe_fields import (
     Augmentation,
     Checkpoints,
@@ -39,7 +38,6 @@ __all__ = [
     "Validation",
     "make_recipe",
     "merged",
-    "parsed_settings",
     "preset_names",
     "read_recipe",
     "recipe_from",
@@ -128,23 +126,6 @@ def merged(base: dict, changes: dict) -> dict:
         if key in _EITHER and value is not None:
             result |= {other: None for other in _EITHER if other != key and changes.get(other) is None}
     return result
-
-
-def parsed_settings(settings: Iterable[str]) -> dict:
-    """Overrides from "optimisation.steps=100", as a command line takes them. Raises InputError."""
-    overrides: dict = {}
-    for setting in settings:
-        place, equals, text = setting.partition("=")
-        if not equals or not place:
-            raise InputError(f"'{setting}' is no setting.", "Write it as optimisation.steps=100.")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"The value of '{setting}' cannot be read.", "Write it as in YAML.", str(error)) from error
-        for key in reversed(place.split(".")):
-            value = {key: value}
-        overrides = merged(overrides, value)
-    return overrides
 
 
 def _preset(name: str, what: str) -> dict:

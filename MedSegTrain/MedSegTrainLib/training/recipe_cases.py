@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from MedSegDLLib.errors import InputError
 
-from ..data.cases import Case, find_cases, split
+from ..data.case import Case
 from ..data.samples import Sample, prepare_sample
 from .recipe_fields import Recipe
 
@@ -28,6 +30,41 @@ def folder_split(recipe: Recipe, data: Path | None) -> tuple[list[Case], list[Ca
     if data is None:
         raise InputError(f"The recipe '{recipe.name}' reads cases from a folder.", "Name it with --data.")
     return split(find_cases(data), recipe.data.folds, recipe.data.fold, recipe.data.split_seed)
+
+
+def find_cases(folder: str | Path) -> list[Case]:
+    """Pairs of `images/NAME` and `labels/NAME`, by name. Raises InputError for an image without labels.
+
+    Every pair counts, whether its files can be used or not: `split` depends on their number.
+    """
+    folder = Path(folder)
+    images = sorted(path for path in (folder / "images").glob("[!.]*") if path.is_file())
+    if not images:
+        raise InputError(f"'{folder}' holds no cases.", "It needs a folder 'images' and a folder 'labels'.")
+    cases = [Case(path.name.split(".")[0], (path,), folder / "labels" / path.name) for path in images]
+    unlabelled = [case.name for case in cases if not case.label.exists()]
+    if unlabelled:
+        raise InputError(
+            f"{len(unlabelled)} images have no labels, the first is '{unlabelled[0]}'.",
+            "Add the missing labels, or remove the images.",
+        )
+    return cases
+
+
+def split(cases: Sequence, folds: int, fold: int, seed: int) -> tuple[list, list]:
+    """Cases to train on and cases held back, for one fold of a seeded k-fold split that looks at nothing else.
+
+    The shipped models were trained on it; `data.splits` is what data sets are split by. Raises InputError for fewer
+    cases than folds.
+    """
+    if len(cases) < folds:
+        raise InputError(f"{len(cases)} cases cannot be split into {folds} folds.", "Add cases, or take fewer folds.")
+    order = np.random.default_rng(seed).permutation(len(cases))
+    held_back = set(np.array_split(order, folds)[fold].tolist())
+    return (
+        [case for n, case in enumerate(cases) if n not in held_back],
+        [case for n, case in enumerate(cases) if n in held_back],
+    )
 
 
 def phantom_seeds(recipe: Recipe) -> tuple[range, range]:

@@ -12,14 +12,15 @@ from tqdm import tqdm
 from MedSegDLLib.bundle import Bundle
 from MedSegDLLib.folders import cache_folder
 
-from ..data.dataset import open_dataset
+from ..data.dataset import Dataset, open_dataset
 from ..data.plan_files import read_plan
+from ..data.settings import parsed_settings
 from .checkpoints import newest_whole
 from .estimate import estimate
-from .export import export_bundle, install
-from .for_dataset import planned_for, prepared, recipe_for, split_of
+from .export import exported, install
+from .for_dataset import check_fits, planned_for, prepared, recipe_for, split_of, take_splits
 from .machine import Machine
-from .recipe import parsed_settings, read_recipe, with_overrides
+from .recipe import Data, merged, read_recipe, with_overrides
 from .recipe_cases import folder_split, recipe_samples
 from .recipe_fields import Recipe
 from .run_folder import DONE, PREPARING
@@ -28,6 +29,8 @@ from .train import Samples, train
 
 BUNDLE = "bundle"
 
+_PRESET, _MEMORY_GB = "modern", 8.0
+
 
 def train_dataset(options) -> int:
     """Train on a data set; the folder of the training gets its split, its recipe and the bundle."""
@@ -35,17 +38,18 @@ def train_dataset(options) -> int:
     Machine.choose(options.devices, options.cpu, options.nodes)  # before anything that takes long
     dataset = open_dataset(options.dataset)
     with RunSession(options.output) as session:
-        recipe = read_recipe(options.recipe) if options.recipe else None
-        data = recipe.data.model_dump() if recipe else _data(options)
+        given = read_recipe(options.recipe) if options.recipe else None
+        overrides = _settings(options)
+        data = _data(options, dataset, given, overrides.pop("data", {}))
         split = split_of(dataset, data["folds"], data["fold"], data["split_seed"], options.output)
-        overrides = parsed_settings(options.settings)
-        if recipe:
-            recipe = with_overrides(recipe, overrides)
+        if given:
+            recipe = with_overrides(given, merged(overrides, {"data": data}))
         else:
             session.say(PREPARING, "Measuring the cases")
-            arguments = options.network, options.dims, options.memory, options.workers
+            arguments = options.network, options.dims or 3, options.memory or _MEMORY_GB, options.workers
             planned = read_plan(options.plan) if options.plan else planned_for(dataset, split, *arguments)
-            recipe = recipe_for(dataset, planned, options.preset, data, overrides, options.name)
+            recipe = recipe_for(dataset, planned, options.preset or _PRESET, data, overrides, options.name or "")
+        check_fits(recipe, dataset)
         with _told(session) as progress:
             cache = options.cache or cache_folder() / "samples"
             samples = prepared(dataset, split, recipe, cache, progress, options.workers)
@@ -57,7 +61,7 @@ def train_dataset(options) -> int:
 def train_recipe(options) -> int:
     """Train a recipe that says itself where its cases come from."""
     _use_threads(options.threads)
-    recipe = with_overrides(read_recipe(options.recipe), parsed_settings(options.settings))
+    recipe = with_overrides(read_recipe(options.recipe), _settings(options))
     if recipe.data.source == "folder":
         folder_split(recipe, options.data)  # raises what is wrong with it before anything is written
     Machine.choose(options.devices, options.cpu, options.nodes)
@@ -71,12 +75,12 @@ def _run(options, session: RunSession, recipe: Recipe, training: Samples, valida
         machine = Machine.choose(options.devices, options.cpu, options.nodes)
         print(estimate(recipe, training, validation, machine=machine, workers=options.workers).in_words)
     if options.estimate:
-        session.say(DONE, "Estimated only")
+        session.leave_as_it_was()
         return 0
     where = {"devices": options.devices, "nodes": options.nodes, "allow_cpu": options.cpu, "workers": options.workers}
     checkpoint = train(recipe, folder, training, validation, initial=options.initial, control=session, **where)
     if session.leads:
-        _finish(options, session, export_bundle(recipe, checkpoint, bundle))
+        _finish(options, session, exported(recipe, checkpoint, bundle))
     return 0
 
 
@@ -89,8 +93,18 @@ def _finish(options, session: RunSession, bundle: Bundle) -> None:
     session.say(DONE, words, remaining_seconds=0.0)
 
 
-def _data(options) -> dict:
-    return {"folds": options.folds, "fold": options.fold, "split_seed": options.split_seed}
+def _data(options, dataset: Dataset, recipe: Recipe | None, settings: dict) -> dict:
+    """Entries of the recipe's `data`: as the recipe has them, where the command does not say other ones."""
+    asked = {"folds": options.folds, "fold": options.fold, "split_seed": options.split_seed}
+    said = {name: value for name, value in asked.items() if value is not None}
+    if options.split:
+        said["folds"], said["split_seed"] = take_splits(options.split, dataset, options.output)
+    data = recipe.data if recipe else Data()
+    return data.model_dump() | said | settings | {"source": "dataset", "name": dataset.name}
+
+
+def _settings(options) -> dict:
+    return parsed_settings(options.settings, "optimisation.steps=100")
 
 
 def _use_threads(count: int | None) -> None:

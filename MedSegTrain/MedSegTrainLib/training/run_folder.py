@@ -35,6 +35,7 @@ REQUESTS = (PAUSE, CONTINUE, STOP)
 SECONDS_BETWEEN_SIGNS = 5.0
 """A training writes its status at least this often."""
 _SILENT_AFTER_SECONDS = 12 * SECONDS_BETWEEN_SIGNS
+_ANOTHER_AFTER_SECONDS = 30 * 60.0  # a process of its number then is another one, as after a restart of the computer
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class Status:
         """Whether the process that said so still runs; False for one that was killed or lost its power."""
         if self.state not in WITH_A_PROCESS:
             return False
+        silent = time.time() - self.updated
         if self.host == socket.gethostname() and sys.platform != "win32":  # there, os.kill would end it
-            return _exists(self.pid)
-        return time.time() - self.updated < _SILENT_AFTER_SECONDS
+            return _exists(self.pid) and silent < _ANOTHER_AFTER_SECONDS
+        return silent < _SILENT_AFTER_SECONDS
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from MedSegDLLib.atomic import output_errors
 from MedSegDLLib.errors import CancelledError, InputError, MedSegError, OutputError
 
-from .run_folder import FAILED, PREPARING, SECONDS_BETWEEN_SIGNS, STOPPED, RunFolder, Status
+from .run_folder import DONE, FAILED, PREPARING, SECONDS_BETWEEN_SIGNS, STOPPED, RunFolder, Status
 
 
 class RunSession:
@@ -33,6 +33,7 @@ class RunSession:
         self.folder = RunFolder(Path(path))
         self.leads = rank_zero_only.rank == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
         self._status = Status(PREPARING, pid=os.getpid(), host=socket.gethostname())
+        self._former = Status()
         self._lock = filelock.FileLock(self.folder.path / ".lock", timeout=0)
         self._ended = threading.Event()
         self._writing = threading.Lock()
@@ -41,6 +42,7 @@ class RunSession:
     def __enter__(self) -> RunSession:
         if self.leads:
             self._occupy()
+            self._former = self.folder.status()
             self.folder.take_request()  # one that was meant for a training that has ended
             self.say(PREPARING)
             threading.Thread(target=self._give_signs, daemon=True).start()
@@ -51,6 +53,8 @@ class RunSession:
             return
         if isinstance(error, CancelledError):
             self.say(STOPPED, error.message)
+        elif isinstance(error, InputError) and self._former.state == DONE and self._status.state == PREPARING:
+            self.leave_as_it_was()  # a command that was refused takes nothing from a finished training
         elif error is not None:
             self.say(FAILED, str(error) if isinstance(error, MedSegError) else f"{kind.__name__}: {error}")
         self._ended.set()
@@ -65,6 +69,13 @@ class RunSession:
         self._status = replace(self._status, state=state, message=message, **progress)
         if self.leads:
             self._write()
+
+    def leave_as_it_was(self) -> None:
+        """Say what the folder's status said before this session."""
+        self._status = self._former
+        self._ended.set()
+        if self.leads:
+            self._write(self._former.updated)
 
     def take_request(self) -> str:
         """What another process asked for since the last call; "" if nothing."""
@@ -87,7 +98,7 @@ class RunSession:
         while not self._ended.wait(SECONDS_BETWEEN_SIGNS):
             self._write()
 
-    def _write(self) -> None:
+    def _write(self, updated: float | None = None) -> None:
         """A status that cannot be written, as on a full disk, ends no training."""
         with self._writing, suppress(OutputError):
-            self.folder.write_status(replace(self._status, updated=time.time()))
+            self.folder.write_status(replace(self._status, updated=updated or time.time()))

@@ -9,8 +9,6 @@ training.json   what is to be known of a finished training: see `facts`
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,26 +20,26 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from MedSegDLLib.errors import CancelledError, DeviceError, InputError
 
+from ..data.heads import built
 from ..data.samples import Sample
 from .averaging import Averaging
 from .checkpoints import BEST, LAST, WholeFiles, newest_whole, read_checkpoint
 from .control import Control
 from .facts import facts_of, read_facts, write_facts
 from .fine_tune import load_initial
+from .former import check_former
 from .journal import Journal
+from .lightnings_words import without_needless_words
 from .losses import count_classes, inverse_frequency
 from .machine import Machine, lightnings_precision
 from .module import SegmentationModule
 from .patches import Patches, patch_loader
-from .recipe import read_recipe, write_recipe
-from .recipe_cases import folder_split, phantom_seeds
+from .recipe import write_recipe
 from .recipe_fields import Recipe
 from .run_folder import DONE, PREPARING
 from .run_session import RunSession
 from .schedule import Schedule
 from .validation import validation_loader
-
-__all__ = ["Samples", "folder_split", "phantom_seeds", "train"]
 
 RECIPE = "recipe.yaml"
 Samples = Sequence[Callable[[], Sample]]
@@ -96,6 +94,7 @@ class _Training:
     def __init__(self, recipe: Recipe, folder: Path, training: Samples, validation: Samples, session: RunSession):
         if not training:
             raise InputError("There is no case to train on.", "Add cases, or choose another split.")
+        training = _learnable(recipe, training)
         if recipe.optimisation.early_stop_epochs and not validation:
             raise InputError("Without cases to validate on no training can stop early.", "Drop early_stop_epochs.")
         self.recipe, self.folder, self.session = recipe, folder, session
@@ -107,21 +106,22 @@ class _Training:
         self.machine = Machine.choose(devices, allow_cpu, nodes)
         batch = self.machine.batch_of_each(self.recipe.optimisation.batch)
         L.seed_everything(self.recipe.optimisation.seed, workers=True, verbose=False)
-        module = SegmentationModule(self.recipe, self.schedule.steps, self._class_weights())
-        if hasattr(module.network, "training_loss"):
-            self.training = _completely_annotated(self.training)
         resumed = self._where_to_go_on()
-        if resumed and self._is_finished(resumed):
+        if resumed and self.session.leads:
+            self._note(check_former(self.folder / RECIPE, self.recipe, self._is_finished()))
+        if resumed and self._is_finished():
             return self._result
+        module = SegmentationModule(self.recipe, self.schedule.steps, self._class_weights())
         if initial and not resumed:
             self._note(load_initial(module.network, self.recipe.spec, initial))
-        self._write_recipe()
+        if self.session.leads:
+            write_recipe(self.recipe, self.folder / RECIPE)
         self._fit(module, batch, workers, resumed)
         return self._result
 
     def _fit(self, module: SegmentationModule, batch: int, workers: int, resumed: Path | None) -> None:
         step = read_checkpoint(resumed)["global_step"] if resumed else 0
-        with _without_needless_words():
+        with without_needless_words():
             trainer, control = self._trainer(step)
         rank, world = trainer.global_rank, trainer.world_size
         plan = self.recipe.optimisation
@@ -137,7 +137,7 @@ class _Training:
         order = {"start_step": step, "rank": rank, "world": world}
         loader = patch_loader(patches, batch, self.schedule.steps, workers=workers, pin_memory=gpu, **order)
         others = validation_loader(self.validation, self.recipe, batch, rank, world) if self.validation else None
-        with control.signals_heeded(), _without_needless_words():
+        with control.signals_heeded(), without_needless_words():
             try:
                 trainer.fit(module, loader, others, ckpt_path=resumed, weights_only=True)
             except SIGTERMException as error:
@@ -199,7 +199,7 @@ class _Training:
             self._note(f"The checkpoint {path.name} is damaged. The training goes on from {checkpoint.name}.")
         return checkpoint
 
-    def _is_finished(self, checkpoint: Path) -> bool:
+    def _is_finished(self) -> bool:
         facts = read_facts(self.folder)
         return facts.get("planned_steps") == self.schedule.steps and (self.folder / facts["kept"]).exists()
 
@@ -216,29 +216,18 @@ class _Training:
     def _result(self) -> Path:
         return self.folder / read_facts(self.folder)["kept"]
 
-    def _write_recipe(self) -> None:
-        """Raises InputError where the folder holds the training of another network or other data."""
-        path = self.folder / RECIPE
-        if path.exists() and self.session.leads:
-            former = read_recipe(path)
-            if former.medseg != self.recipe.medseg or former.name != self.recipe.name:
-                raise InputError(
-                    f"'{self.folder}' holds a training of '{former.name}' with another network, patch or labels.",
-                    "Choose another folder, or train with its recipe.yaml.",
-                )
-            if former != self.recipe:
-                self._note("The recipe has changed since the training began; it goes on with the new one.")
-        if self.session.leads:
-            write_recipe(self.recipe, path)
-
     def _note(self, words: str) -> None:
-        if self.session.leads:
+        if words and self.session.leads:
             print(words)
             self.session.say(PREPARING, words)
 
 
-def _completely_annotated(samples: Samples) -> Samples:
+def _learnable(recipe: Recipe, samples: Samples) -> Samples:
     """A network with a loss of its own cannot leave a structure open. Raises InputError where no case remains."""
+    with torch.device("meta"):
+        network = built(recipe.spec.network)
+    if not hasattr(network, "training_loss"):
+        return samples
     complete = [sample for sample in samples if sample().annotated.all()]
     if not complete:
         raise InputError(
@@ -246,22 +235,3 @@ def _completely_annotated(samples: Samples) -> Samples:
             "Choose another network, or fewer structures.",
         )
     return complete
-
-
-_NEEDLESS = (
-    "your dataloader is not resumable",  # the patches are: see `patches`
-    "does not have many workers",
-    "no `val_dataloader`",
-    "treespec, LeafSpec",
-)
-
-
-class _without_needless_words(warnings.catch_warnings):
-    """Lightning's advice on what is meant as it is."""
-
-    def __enter__(self):
-        result = super().__enter__()
-        for words in _NEEDLESS:
-            warnings.filterwarnings("ignore", message=f".*{words}.*")
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        return result

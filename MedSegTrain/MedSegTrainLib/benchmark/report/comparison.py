@@ -95,7 +95,8 @@ def ranking(found: Comparison) -> Table:
         "Ranking",
         (*heads, "resamples with the same rank of mean ranks"),
         rows,
-        f"On {len(found.board.cases)} cases of {len(set(found.board.patients))} patients that all these methods have. "
+        f"On {len(found.board.cases)} cases of {len(set(found.board.patients))} patients that all these methods have; "
+        "where one found what is not there, the others count 1 for it, so a mean may differ from that of the scores. "
         f"Intervals and resamples by drawing patients. Kendall's tau between the ranking of a resample and this one is "
         f"{found.stability.tau:.2f} in the mean (1: the same order).",
     )

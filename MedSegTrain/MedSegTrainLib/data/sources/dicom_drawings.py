@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import RTStructureSetStorage
 
 from MedSegDLLib.dicom.headers import reported_as_damage
 from MedSegDLLib.dicom.series import Series
-from MedSegDLLib.dicom.structures import read_dicom_seg, read_rtstruct
+from MedSegDLLib.dicom.structures import (
+    SEG_CLASSES,
+    closed_regions,
+    read_dicom_seg,
+    read_rtstruct,
+    segment_color,
+    segment_terminology,
+)
 from MedSegDLLib.errors import InputError
-from MedSegDLLib.labels import Code, Terminology
 from MedSegDLLib.volume import Grid
 
 from ..found import Drawing, FoundStructure
 
-SEG_CLASSES = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")  # the second: Label Map Segmentation
 DRAWING_CLASSES = (RTStructureSetStorage, *SEG_CLASSES)
-CLOSED_CONTOURS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 _DATES = ("StructureSetDate", "ContentDate", "InstanceCreationDate", "SeriesDate", "StudyDate")
 _TIMES = ("StructureSetTime", "ContentTime", "InstanceCreationTime", "SeriesTime", "StudyTime")
@@ -74,31 +76,15 @@ def read_drawing(path: Path, series: Series) -> DicomDrawing:
             structures, image = [_segment(item) for item in dataset.SegmentSequence], _series_of_seg(dataset)
             drawing = DicomSegmentation(path, series, dataset, structures, image)
         else:
-            drawing = StructureSet(path, series, dataset, _regions(dataset), _series_of_rtstruct(dataset))
+            structures = [_region(name, item) for name, item in closed_regions(dataset).items()]
+            drawing = StructureSet(path, series, dataset, structures, _series_of_rtstruct(dataset))
     if not drawing.structures:
         raise InputError("It holds no structure with closed contours.", "Draw some, or leave it out.")
     return drawing
 
 
 def _segment(item: Dataset) -> FoundStructure:
-    region = (item.get("AnatomicRegionSequence") or [Dataset()])[0]
-    kind = item.SegmentedPropertyTypeCodeSequence[0]
-    terminology = Terminology(
-        category=_code(item.SegmentedPropertyCategoryCodeSequence),
-        type=_code([kind]),
-        type_modifier=_code(kind.get("SegmentedPropertyTypeModifierCodeSequence")),
-        region=_code(item.get("AnatomicRegionSequence")),
-        region_modifier=_code(region.get("AnatomicRegionModifierSequence")),
-    )
-    lab = item.get("RecommendedDisplayCIELabValue")
-    color = hd.color.CIELabColor.from_dicom_value(lab).to_rgb() if lab else None
-    return FoundStructure(str(item.SegmentLabel), terminology=terminology, color=color)
-
-
-def _code(items) -> Code | None:
-    if not items:
-        return None
-    return Code(str(items[0].CodingSchemeDesignator), str(items[0].CodeValue), str(items[0].get("CodeMeaning", "")))
+    return FoundStructure(str(item.SegmentLabel), terminology=segment_terminology(item), color=segment_color(item))
 
 
 def _series_of_seg(dataset: Dataset) -> str:
@@ -119,21 +105,8 @@ def _frame_of_reference(dataset: Dataset) -> str:
     return str(dataset.get("FrameOfReferenceUID") or referenced[0].get("FrameOfReferenceUID") or "")
 
 
-def _regions(dataset: Dataset) -> list[FoundStructure]:
-    """Regions with closed contours, under the names that `read_rtstruct` gives them."""
-    names = {int(item.ROINumber): str(item.ROIName) for item in dataset.StructureSetROISequence}
-    found, times = [], Counter()
-    for item in dataset.get("ROIContourSequence") or []:
-        if any(_is_closed(contour) for contour in item.get("ContourSequence") or []):
-            name = names.get(int(item.ReferencedROINumber), f"ROI {item.ReferencedROINumber}")
-            times[name] += 1
-            color = tuple(map(int, item.get("ROIDisplayColor") or ())) or None
-            found.append(FoundStructure(name if times[name] == 1 else f"{name} ({times[name]})", color=color))
-    return found
-
-
-def _is_closed(contour: Dataset) -> bool:
-    return contour.ContourGeometricType in CLOSED_CONTOURS and len(contour.ContourData) > 8
+def _region(name: str, item: Dataset) -> FoundStructure:
+    return FoundStructure(name, color=tuple(map(int, item.get("ROIDisplayColor") or ())) or None)
 
 
 def _first(dataset: Dataset, keywords: tuple[str, ...]) -> str:

@@ -78,8 +78,12 @@ def _values(folder: Path, layout: Layout, progress, cancelled) -> dict[str, list
 
 
 def _add_segmentation(pair: Pair, layout: Layout, cases: list[FoundCase], skipped: list[Skipped]) -> None:
-    from .scene import SegmentationFile  # needs Slicer's libraries, which nothing else here does
-
+    try:
+        from .scene import SegmentationFile  # needs Slicer's libraries, which nothing else here does
+    except ImportError:
+        needs = "can only be read with Slicer's libraries. Let Slicer's own Python train, or add slicer-core to yours."
+        skipped.append(Skipped(pair.name, f"{SEGMENTATION_SUFFIX} {needs}"))
+        return
     try:
         cases.append(_case(pair, layout, SegmentationFile(pair.label)))
     except InputError as reason:

@@ -19,7 +19,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from MedSegDLLib.dicom.structures import SegmentedStructure
 from MedSegDLLib.errors import InputError
 from MedSegDLLib.labels import Code, Label, Terminology
-from MedSegDLLib.scene.headless import new_scene, subject_hierarchy
+from MedSegDLLib.scene.headless import subject_hierarchy
 from MedSegDLLib.scene.storage import load_segmentation
 from MedSegDLLib.scene.volumes import parent_to_world, volume_from_node
 from MedSegDLLib.studies import safe_name
@@ -74,8 +74,8 @@ class SegmentationFile(Drawing):
 
 @contextmanager
 def _loaded(path: Path) -> Iterator[SceneSegmentation]:
-    """The segments of a file, in a scene of its own."""
-    scene = new_scene().mrml
+    """The segments of a file, in a scene of its own: without logics, which Slicer's Python lacks outside its window."""
+    scene = slicer.vtkMRMLScene()
     try:
         yield SceneSegmentation(load_segmentation(scene, path))
     finally:
