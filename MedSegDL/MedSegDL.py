@@ -7,7 +7,6 @@ from typing import Annotated
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -89,11 +88,11 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelsView = None
         self.batchView = None
         self._installation = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._parameters = None
 
     def setup(self):
         from MedSegDLLib.gui.module_view import ModuleView
+        from MedSegDLLib.gui.parameters import ParameterLink
         from MedSegDLLib.interaction.module_wording import ModuleWording
 
         ScriptedLoadableModuleWidget.setup(self)
@@ -103,6 +102,7 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = MedSegDLLogic()
+        self._parameters = ParameterLink(self.ui, self._takeChoices)
         self._wording = ModuleWording(_)
         self.view = ModuleView(self.ui, self._wording, self.onChosen)
         self.startPresenter()
@@ -176,18 +176,18 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if part:
                 part.close()
         self.removeObservers()
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # else a hidden window goes on to follow it
+        if self._parameters:
+            self._parameters.part()
 
     def enter(self):
         self.initializeParameterNode()
 
     def exit(self):
-        self.setParameterNode(None)
+        self._parameters.part()
 
     def onSceneStartClose(self, _caller, _event):
         self.presenter.scene_closed()
-        self.setParameterNode(None)
+        self._parameters.part()
 
     def onSceneEndClose(self, _caller, _event):
         if self.parent.isEntered:
@@ -195,9 +195,14 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # The parameter node
 
+    @property
+    def _parameterNode(self):
+        """None while the module is left, and while the scene is closed."""
+        return self._parameters.node
+
     def initializeParameterNode(self):
         """Have a parameter node with something chosen in it."""
-        self.setParameterNode(self.logic.getParameterNode())
+        self._parameters.join(self.logic.getParameterNode())
         node = self._parameterNode
         if not node.inputVolume:
             volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")  # labelmaps are among them
@@ -207,17 +212,7 @@ class MedSegDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             usable = [entry.name for entry in self.presenter.found_models() if not entry.problem]
             node.modelName = usable[0] if usable else ""
 
-    def setParameterNode(self, parameterNode):
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._takeChoices)
-        self._parameterNode = parameterNode
-        if self._parameterNode:
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._takeChoices)
-            self._takeChoices()
-
-    def _takeChoices(self, _caller=None, _event=None):
+    def _takeChoices(self):
         from MedSegDLLib.interaction.module_ports import KEEP_LARGEST
 
         node = self._parameterNode

@@ -14,7 +14,7 @@ from pathlib import Path
 from .atomic import replacing
 from .bundle import METADATA, Bundle, sha256
 from .channels import Matching
-from .errors import InputError, MedSegError, OtherObjectError
+from .errors import CancelledError, InputError, MedSegError, OtherObjectError
 from .labels import volumes_ml
 from .outputs import (
     DONE,
@@ -91,6 +91,7 @@ class Batch:
         cases: list[Candidate],
         others: Iterable[CaseResult] = (),
         progress: Callable[[int, float, str], None] = lambda *_: None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[CaseResult]:
         """Segment the cases; each result comes when its files and its row in results.csv are on the disk.
 
@@ -99,32 +100,39 @@ class Batch:
 
         Args:
             progress: called with (cases done, fraction of the present case, its name).
+            cancelled: called before each case and twenty times a second while the model works; when it returns True the
+                run ends, and the present case is left for the next one.
 
         Raises:
+            CancelledError: `cancelled` said so.
             ModelError, DeviceError: the model cannot be used at all.
             OutputError: results.csv cannot be written.
         """
         results = {case.name: self._earlier(case) for case in cases}
         if None in results.values():
-            self.segmenter.load(self.bundle, self.device, **self.options)
+            self.segmenter.load(self.bundle, self.device, cancelled, **self.options)
         elsewhere = [result for result in results_in(self.output) if result.name not in results]
         rest = [*others, *elsewhere]
         self._write_table(results, rest)
         for number, case in enumerate(cases):
             progress(number, 0.0, case.name)
             if results[case.name] is None:
-                results[case.name] = self._attempt(case, _fraction_of_case(progress, number, case.name))
+                if cancelled():
+                    raise CancelledError("The batch was stopped.", "The same batch goes on from there.")
+                results[case.name] = self._attempt(case, _fraction_of_case(progress, number, case.name), cancelled)
                 self._write_table(results, rest)
             yield results[case.name]
         progress(len(cases), 0.0, "")
 
-    def _attempt(self, case: Candidate, progress) -> CaseResult:
+    def _attempt(self, case: Candidate, progress, cancelled) -> CaseResult:
         """Segment one case; what goes wrong with it is its own affair."""
         start = time.perf_counter()
         details_path = self.output / f"{case.name}.error.txt"
         details_path.unlink(missing_ok=True)  # of an earlier run
         try:
-            return self._segment(case, progress)
+            return self._segment(case, progress, cancelled)
+        except CancelledError:
+            raise
         except MedSegError as error:
             failure = error
         except Exception as error:  # the border of a case: what is wrong with it shall not stop the night's work
@@ -136,14 +144,14 @@ class Batch:
             message += f" Details: {details_path.name}"
         return CaseResult(case.name, str(case.source), FAILED, message, time.perf_counter() - start)
 
-    def _segment(self, case: Candidate, progress) -> CaseResult:
+    def _segment(self, case: Candidate, progress, cancelled) -> CaseResult:
         identity = self._identity(case)
         seconds = {}
         with _timed(seconds, "read"):
             images = case.load_images()
         with _timed(seconds, "segment"):
             segmented = self.segmenter.label(
-                images, self.bundle, self.device, progress, keep_largest=self.keep_largest, **self.options
+                images, self.bundle, self.device, progress, cancelled, keep_largest=self.keep_largest, **self.options
             )
         labels, report = segmented.labels, segmented.report
         volumes = volumes_ml(labels.array, self.bundle.spec.labels, labels.grid.voxel_volume_ml)

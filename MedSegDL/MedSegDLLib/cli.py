@@ -221,6 +221,7 @@ def _listed(options: argparse.Namespace) -> list[Path]:
 
 
 def _run(batch, inputs: list[Path], listed: list[Path], report, is_pausing: Callable[[], bool]) -> int:
+    from .interruption import Interruption
     from .outputs import FAILED
 
     cases, others = batch.find(inputs, listed)
@@ -228,8 +229,8 @@ def _run(batch, inputs: list[Path], listed: list[Path], report, is_pausing: Call
     if not cases:
         return EXIT_ERROR
     results = []
-    with report:
-        for result in batch.run(cases, others, report.progress):
+    with report, Interruption() as interruption:
+        for result in batch.run(cases, others, report.progress, interruption.check):
             report.result(result)
             results.append(result)
             if is_pausing():

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from batch_cases import FILES, OBLIQUE, grey_values, names_in, read_labels, read_results, times_of, write_image
+from batch_cases import FILES, OBLIQUE, SLOW, grey_values, names_in, read_labels, read_results, times_of, write_image
 from bundle_makers import threshold_bundle, thresholded
 from dicom_makers import make_rtstruct, save, write_series
 from MedSegDLLib.batch import Batch
 from MedSegDLLib.bundle import write_metadata
 from MedSegDLLib.client import Worker
 from MedSegDLLib.dicom.structures import read_dicom_seg
-from MedSegDLLib.errors import ModelError
+from MedSegDLLib.errors import CancelledError, ModelError
 from MedSegDLLib.files import read_volume, write_volume
 from MedSegDLLib.outputs import DONE, FAILED, LEFT_OUT
 from MedSegDLLib.scene.run import Segmenter
@@ -259,6 +259,30 @@ def test_a_worker_that_dies_costs_one_case(batch, worker, tmp_path):
     assert "worker was killed" in killed[1].message.lower()
     again = run(batch, *(tmp_path / f"{name}.nii" for name in "abc"))
     assert [result.reused for result in again.values()] == [True, False, True] and again["b"].status == DONE
+
+
+def test_a_batch_can_be_stopped_between_two_cases_and_within_one(batch, tmp_path):
+    paths = [write_image(tmp_path / f"{name}.nii") for name in "abc"]
+    cases, _ = batch.find(paths)
+    results, seen = [], []
+    with pytest.raises(CancelledError, match="stopped"):
+        results.extend(batch.run(cases, progress=lambda *call: seen.append(call), cancelled=lambda: reached(seen, "b")))
+    assert names_in(batch.output) == {"a", "results.csv"} and read_results(batch.output).keys() == {"a"}
+
+    write_image(paths[1], grey_values((SLOW,) * 3))
+    seen.clear()
+    with pytest.raises(CancelledError):
+        list(batch.run(cases, progress=lambda *call: seen.append(call), cancelled=lambda: working_on(seen, "b")))
+    assert names_in(batch.output) == {"a", "results.csv"}
+    assert [result.status for result in batch.run(cases)] == [DONE] * 3
+
+
+def reached(seen, name) -> bool:
+    return any(present == name for _, _, present in seen)
+
+
+def working_on(seen, name) -> bool:
+    return any(present == name and fraction for _, fraction, present in seen)
 
 
 def _once(action, name):
