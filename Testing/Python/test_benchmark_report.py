@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from MedSegTrainLib.benchmark.report.all_rows import write_all_rows
 from MedSegTrainLib.benchmark.report.build import build
 from MedSegTrainLib.benchmark.report.collect import collect
 from MedSegTrainLib.benchmark.report.comparison import compare, papers_winners, ranking, significance
+from MedSegTrainLib.benchmark.report.data_set import data_set_sections
 from MedSegTrainLib.benchmark.report.document import Document, Section, Table
 from MedSegTrainLib.benchmark.report.numbers import duration, listed, p_value, without_folders
 from MedSegTrainLib.benchmark.report.published import DUAL_ATTENTION, FCNN, PUBLISHED
@@ -243,6 +245,14 @@ def test_the_tables_hold_what_was_measured(whole):
     structures = table_of(document, "balls-structures")
     assert structures.heads[:4] == ("structure", "method", "Dice", "Accuracy") and len(structures.rows) == 6
     assert structures.rows[0][-1] == "0.25" and "-" in structures.rows[0], "no segmentation accuracy was measured"
+
+
+def test_methods_that_lack_the_same_runs_are_named_in_one_sentence(half):
+    whole = collect(half)
+    unet = next(method for method in whole.data_sets[0].methods if method.label == "U-Net")
+    segnet = replace(unet, method=unet.method.model_copy(update={"label": "SegNet", "name": "segnet"}))
+    section, *_ = data_set_sections(replace(whole.data_sets[0], methods=(unet, segnet)), half.plan, pictures=False)
+    assert "U-Net and SegNet lack fold 1 (seed 0): their figures are of 12 cases." in section.paragraphs
 
 
 def test_the_report_of_an_unfinished_benchmark_says_so(half, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..examples import BEST, MEDIAN, WORST, Example
 from ..plan import Plan
 from . import comparison, figures, tables
@@ -51,16 +53,26 @@ def _findings(results: DataSetResults, found: Comparison | None) -> list[str]:
         sentences += [_left_out(method) for method in found.left_out]
     if untouched := [method.label for method in results.methods if not method.finished]:
         sentences.append(f"Without any finished run: {listed(untouched)}.")
-    return sentences + [_missing(method) for method in results.methods if method.finished and method.missing]
+    return sentences + _incomplete(results.methods)
 
 
 def _left_out(method: MethodResults) -> str:
     return f"{method.label} is left out of the ranking: only {method.cases} of its cases are done."
 
 
-def _missing(method: MethodResults) -> str:
-    places = [f"fold {fold} (seed {seed})" for fold, seed in method.missing]
-    return f"{method.label} lacks {listed(places)}: its figures are of {method.cases} cases."
+def _incomplete(methods: Iterable[MethodResults]) -> list[str]:
+    """A sentence for all methods that lack the same runs."""
+    alike: dict[tuple, list[str]] = {}
+    for method in methods:
+        if method.finished and method.missing:
+            alike.setdefault((tuple(method.missing), method.cases), []).append(method.label)
+    return [_lacking(labels, missing, cases) for (missing, cases), labels in alike.items()]
+
+
+def _lacking(labels: list[str], missing: tuple, cases: int) -> str:
+    lack, whose = ("lacks", "its") if len(labels) == 1 else ("lack", "their")
+    places = [f"fold {fold} (seed {seed})" for fold, seed in missing]
+    return f"{listed(labels)} {lack} {listed(places)}: {whose} figures are of {cases} cases."
 
 
 def _scores(results: DataSetResults, plan: Plan, found: Comparison | None) -> tuple:
