@@ -7,7 +7,6 @@ from typing import Annotated
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -30,7 +29,7 @@ class MedSegTrain(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("MedSegTrain")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = ["Plots", "Segmentations", "Terminologies"]
+        parent.dependencies = ["MedSegDL", "Plots", "Segmentations", "Terminologies"]
         parent.contributors = ["MedSegDL founders"]
         parent.helpText = _("""
 Trains networks on images with structures that somebody drew, compares them, and makes the best one a model for
@@ -69,13 +68,13 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self.dataView = self.planView = self.runsView = self.resultView = None
         self._packages = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._parameters = None
         self._wasRunning = False
         self._shownResult = None
         self._goesOn = True
 
     def setup(self):
+        from MedSegDLLib.gui.parameters import ParameterLink
         from MedSegTrainLib.gui.data_view import DataView
         from MedSegTrainLib.gui.plan_view import PlanView
         from MedSegTrainLib.gui.result_view import ResultView
@@ -88,6 +87,7 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = MedSegTrainLogic()
+        self._parameters = ParameterLink(self.ui, self._takeChoices)
         self.dataView = DataView(self.ui)
         self.planView = PlanView(self.ui, self.onChosen)
         self.runsView = RunsView(self.ui, self.onRunsShown)
@@ -109,24 +109,14 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._packages:
             self._packages.close()
         self._packages = presenters.trainingPackages(python)
+        worker = python, self._packages.prepare
         self._shownResult, self._wasRunning = None, False
-        self.resultView.start(presenters.resultPresenter(self.resultView, python, self.onUsed))
-        makeRuns = runs or (lambda view, *calls: presenters.runsPresenter(view, python, *calls))
+        self.resultView.start(presenters.resultPresenter(self.resultView, *worker, self.onUsed))
+        makeRuns = runs or (lambda view, *calls: presenters.runsPresenter(view, *worker, *calls))
         self.runsView.start(makeRuns(self.runsView, self.onRunsOpened, self.onRest))
-        self.planView.start((plan or self._makePlanPresenter)(self.planView, self._startRuns))
+        makePlan = plan or (lambda view, *calls: presenters.planPresenter(view, *worker, *calls))
+        self.planView.start(makePlan(self.planView, self._startRuns, lambda: self.runs.is_running))
         self.dataView.start(presenters.dataPresenter(self.dataView, python, self.onDataset))
-
-    def _makePlanPresenter(self, view, start):
-        from MedSegTrainLib.interaction.plan import PlanPresenter
-
-        return PlanPresenter(
-            view,
-            self.logic.python,
-            prepare=self._packages.prepare,
-            on_start=start,
-            is_running=lambda: self.runs.is_running,
-            wording=view.wording,
-        )
 
     @property
     def runs(self):
@@ -148,20 +138,21 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if part:
                 part.close()
         self.removeObservers()
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # else a hidden window goes on to follow it
-            self._parameterNode = None
+        if self._parameters:
+            self._parameters.part()
 
     def enter(self):
         self.initializeParameterNode()
+        self.dataView.refresh()
         self.runs.poll()
 
     def exit(self):
-        self.setParameterNode(None)
+        self._parameters.part()
 
     def onSceneStartClose(self, _caller, _event):
         self.dataView.presenter.scene_closed()
-        self.setParameterNode(None)
+        self.runs.scene_closed()
+        self._parameters.part()
 
     def onSceneEndClose(self, _caller, _event):
         if self.parent.isEntered:
@@ -169,31 +160,25 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # The parameter node
 
+    @property
+    def _parameterNode(self):
+        """None while the module is left, and while the scene is closed."""
+        return self._parameters.node
+
     def initializeParameterNode(self):
         """Have a parameter node, with the data set that is looked at."""
-        self.setParameterNode(self.logic.getParameterNode())
+        self._parameters.join(self.logic.getParameterNode())
         dataset = self.dataView.presenter.dataset
         if dataset:
             self._parameterNode.dataset = str(dataset)
 
-    def setParameterNode(self, parameterNode):
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._takeChoices)
-        self._parameterNode = parameterNode
-        if self._parameterNode:
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._takeChoices)
-            self._takeChoices()
-
-    def _takeChoices(self, _caller=None, _event=None):
+    def _takeChoices(self):
         from MedSegTrainLib.interaction.planning import PlanChoices
 
         node = self._parameterNode
         self.planView.showChoices(node.preset, node.overrides)
-        dataset = Path(node.dataset) if node.dataset else None
         choices = PlanChoices(
-            dataset=dataset if dataset and dataset.is_dir() else None,  # a scene may come from another computer
+            dataset=Path(node.dataset) if node.dataset else None,
             methods=tuple(node.methods.split()),
             preset=node.preset,
             folds=node.folds,
@@ -225,7 +210,9 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.dataset = str(folder) if folder else ""
 
     def _startRuns(self, plan, folder, cpu):
-        self.ui.runsEdit.addCurrentPathToHistory()
+        from MedSegDLLib.gui.lists import remember
+
+        remember(self.ui.runsEdit)
         self.runs.start(plan, folder, cpu)
 
     def onRunsOpened(self, folder):
@@ -251,12 +238,14 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             presenter.make_report()
 
     def onUsed(self, name):
-        """A model was installed: choose it in MedSegDL, if that is open."""
+        """A model was installed: choose it in MedSegDL, whether that was opened already or not."""
+        from MedSegDL import MedSegDLLogic
+
         widget = getattr(slicer.modules, "MedSegDLWidget", None)
-        if widget is None:
-            return
-        widget.onModelsChanged()
-        widget.logic.getParameterNode().modelName = name
+        if widget:
+            widget.onModelsChanged()
+        logic = widget.logic if widget else MedSegDLLogic()
+        logic.getParameterNode().modelName = name
 
     # What the user does
 
@@ -278,6 +267,8 @@ class MedSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if last and Path(last).is_dir():
             self.ui.runsEdit.currentPath = last
             self.onRunsFolder(last)  # also where it was the current path already
+        elif last:
+            self.runs.open(Path(last))  # which says that it is gone
 
 
 class MedSegTrainLogic(ScriptedLoadableModuleLogic):
@@ -306,16 +297,18 @@ class MedSegTrainLogic(ScriptedLoadableModuleLogic):
         :param choices: preset, folds, folds_to_run, epochs, overrides, cpu.
         :raises MedSegDLLib.errors.MedSegError: says what happened and what to do.
         """
+        from MedSegTrainLib.interaction.methods import check_methods
         from MedSegTrainLib.interaction.planning import PlanChoices, plan_of, write_plan
         from MedSegTrainLib.interaction.session import Options
 
+        check_methods(methods)
         chosen = PlanChoices(dataset=Path(dataset), methods=tuple(methods), **choices)
         plan = write_plan(plan_of(chosen, Path(runs).name), Path(runs))
         self._session(runs).start(plan, Path(runs), Options(chosen.cpu))
 
     def stop(self, runs):
         """Stop the benchmark in a folder after its present step; start() with the same arguments goes on."""
-        self._session(runs).ask("stop")
+        self._session(runs).stop()
 
     def isRunning(self, runs):
         """Whether a benchmark that was begun from Slicer runs in a folder."""
@@ -419,7 +412,7 @@ class MedSegTrainTest(ScriptedLoadableModuleTest):
         tree.topLevelItem(0).setCheckState(0, qt.Qt.Checked)
         self.assertIn("fcn-32s-2d", self.parameters.methods.split())
 
-    def _makePlan(self, view, start):
+    def _makePlan(self, view, start, _isRunning):
         from MedSegTrainLib.interaction.plan import PlanPresenter
 
         return PlanPresenter(view, lambda: "python", on_start=start, make_transport=_EstimatingProcess)
@@ -507,7 +500,7 @@ class _EstimatingProcess:
 
     def start(self, _command, _environment, _log):
         estimate = {"device": "RTX", "seconds": 3600, "disk_bytes": 1, "free_disk_bytes": 2, "runs": 15}
-        network = {"method": "unet-2d", "problem": ""}
+        network = {"method": "unet-2d", "memory_bytes": 1, "problem": ""}
         self._lines = [json.dumps({"event": "estimate", "networks": [network], **estimate}).encode()]
 
     def poll(self, _seconds):
@@ -522,7 +515,12 @@ class _EstimatingProcess:
 
 
 class _SleepingProcess:
-    """Runs for ever, and does nothing."""
+    """Runs until it is ended, and does nothing."""
+
+    returncode = None
 
     def poll(self):
-        return None
+        return self.returncode
+
+    def kill(self):
+        self.returncode = -9

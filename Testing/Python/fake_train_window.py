@@ -35,7 +35,11 @@ class PathEdit(Widget):
             self.send("currentPathChanged", value)
 
     def addCurrentPathToHistory(self):
-        self.history.append(self.currentPath)
+        """As CTK's: it takes the path out of its list, and what is in the field with it, before it puts it on top."""
+        path = self.currentPath
+        self.history.append(path)
+        self.currentPath = ""
+        self.currentPath = path
 
 
 class CheckBox(fake_qt.Button):

@@ -27,5 +27,5 @@ def test_what_is_no_setting_is_named_with_an_example(wrong):
 
 
 def test_what_is_no_yaml_is_named():
-    with pytest.raises(InputError, match="The value of 'loss.name=.' cannot be read"):
+    with pytest.raises(InputError, match="is no value. Write it as in YAML"):
         parsed_settings(["loss.name=["], "")

@@ -617,7 +617,7 @@ def test_a_model_runs_only_once_its_packages_are_there(window, monkeypatch):
     lacking = SimpleNamespace(ok=False, can_install=True, sentence="It lacks openvino.", remedy="", details="")
     monkeypatch.setattr(install, "probe", lambda python, requirements: {})
     monkeypatch.setattr(install, "assess", lambda *_: lacking)
-    monkeypatch.setattr(install, "_confirmed", lambda sentence, details: questions.append(sentence) or False)
+    monkeypatch.setattr(install, "mayInstall", lambda sentence, details: questions.append(sentence) or False)
     questions = []
     monkeypatch.setattr(window.shared, "_prepare", None)  # the session's own worker
     window.effect.cleanup()

@@ -22,7 +22,16 @@ from MedSegDLLib.scene.volumes import node_from_volume
 from MedSegDLLib.volume import Volume
 
 ANTERIOR, POSTERIOR = ENTRY.structures
-GUI = ("channel_selectors", "model_list", "module_view", "install", "background", "dicom_export", "shared")
+GUI = (
+    "channel_selectors",
+    "model_list",
+    "module_view",
+    "install",
+    "background",
+    "dicom_export",
+    "parameters",
+    "shared",
+)
 LOADED_ANEW = ("MedSegDL", *(f"MedSegDLLib.gui.{name}" for name in GUI))
 
 

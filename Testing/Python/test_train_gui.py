@@ -16,16 +16,18 @@ import slicer
 import benchmark_makers
 import fake_train_window
 from data_makers import FIRST, write_pair
-from fake_qt import CHECKED, Timer
+from fake_qt import CHECKED, UNCHECKED, Timer
 from fake_train_window import Settings, SingleShots
+from MedSegDLLib.errors import InputError
 from MedSegDLLib.scene.headless import new_scene
 from MedSegTrainLib.benchmark.runs import Result
 from MedSegTrainLib.interaction.methods import PROPOSED
 from train_window_cases import Clock, Desk, Later, Process, Transports, write_json
 
-GUI = ("background", "install", "lists", "shared")
-OWN = ("data_view", "patients", "plan_view", "presenters", "result_view", "runs_view", "tables", "terminology")
+GUI = ("background", "install", "lists", "parameters", "patients", "shared")
+OWN = ("data_view", "plan_view", "presenters", "result_view", "runs_view", "tables", "terminology")
 LOADED_ANEW = (
+    "MedSegDL",
     "MedSegTrain",
     *(f"MedSegDLLib.gui.{name}" for name in GUI),
     *(f"MedSegTrainLib.gui.{name}" for name in OWN),
@@ -44,7 +46,7 @@ class Window:
         presenters.dataPresenter = lambda view, _python, onDataset: data.DataPresenter(
             view, Desk(), lambda: self.sceneFindings, Desk, on_dataset=onDataset
         )
-        presenters.resultPresenter = lambda view, _python, onUsed: result.ResultPresenter(
+        presenters.resultPresenter = lambda view, _python, _prepare, onUsed: result.ResultPresenter(
             view, lambda: "python", Later, on_used=onUsed, make_transport=self.transports
         )
         self._plan, self._runs = plan, runs
@@ -58,12 +60,12 @@ class Window:
         widget.setup()
         self.ui = widget.ui
 
-    def makePlan(self, view, start):
+    def makePlan(self, view, start, isRunning):
         return self._plan.PlanPresenter(
             view,
             lambda: "python",
             on_start=start,
-            is_running=lambda: self.widget.runs.is_running,
+            is_running=isRunning,
             wording=view.wording,
             make_transport=self.transports,
         )
@@ -156,6 +158,14 @@ def test_the_selected_case_is_shown(window):
     window.ui.casesTable.setCurrentCell(1, 0)
     Timer.turn()
     assert window.ui.pictureLabel.visible and Path(window.ui.pictureLabel.pixmap).is_file()
+    window.ui.structuresTable.item(0, 2).setText("Liver")
+    SingleShots.turn()
+    window.ui.importButton.click()
+    Timer.turn()
+    assert not window.ui.pictureLabel.visible
+    window.ui.casesTable.setCurrentCell(1, 0)  # the same one, which nothing is shown of any more
+    Timer.turn()
+    assert window.ui.pictureLabel.visible
 
 
 def test_patients_of_the_database(window, monkeypatch):
@@ -176,6 +186,12 @@ def test_patients_of_the_database(window, monkeypatch):
     ui.patientList.items[1].setCheckState(CHECKED)
     assert ui.lookButton.enabled
     assert window.widget.dataView.presenter.choices.files == (Path("/dicom/series of study 2"),)
+    database.patients = lambda: ("0", "1", "2")  # another one was imported in the DICOM module
+    database.filesForSeries = lambda series: (f"/dicom/{series}", "/dicom/new")
+    window.widget.exit()
+    window.widget.enter()
+    assert [item.checkState() for item in ui.patientList.items] == [UNCHECKED, UNCHECKED, CHECKED]
+    assert window.widget.dataView.presenter.choices.files[1] == Path("/dicom/new")
     database.patients = lambda: ()
     ui.sourceCombo.pick("scene")
     ui.sourceCombo.pick("database")
@@ -223,9 +239,10 @@ def test_the_recipe_is_kept_in_the_parameter_node(window):
     assert ui.overridesEdit.plainText == "loss.name = focal"
 
 
-def test_a_data_set_of_another_computer_is_none(window):
+def test_a_data_set_of_another_computer_is_named(window):
     window.parameters.dataset = "/nowhere/at/all"
-    assert window.widget.planView.presenter.choices.dataset is None
+    assert not window.ui.planButton.enabled
+    assert window.ui.planButton.toolTip.startswith("The data set '/nowhere/at/all' is not there.")
 
 
 def test_plan_start_watch_and_result(window):
@@ -235,12 +252,13 @@ def test_plan_start_watch_and_result(window):
     ui.planButton.click()
     assert ui.planButton.text == "Cancel" and ui.planProgressBar.visible
     estimate = {"device": "RTX", "seconds": 3600, "disk_bytes": 1, "free_disk_bytes": 2, "runs": 6}
-    problem = {"method": "unet-2d", "problem": "Too large."}
+    problem = {"method": "unet-2d", "memory_bytes": 0, "problem": "Too large."}
     window.transports.last.say(event="estimate", networks=[problem], **estimate)
     Timer.turn()
     assert ui.planButton.text == "Start" and ui.estimateLabel.text.startswith("About 1.0 h on RTX")
     assert "Too large." in [item.texts[3] for item in ui.methodsTree.items]
     ui.planButton.click()
+    assert ui.estimateLabel.text.startswith("About 1.0 h") and ui.runsEdit.history[-1] == str(runs)
     assert window.spawned[0][0][2] == "MedSegTrainLib.benchmark.background"
     assert not ui.planButton.enabled and ui.planButton.toolTip.startswith("A benchmark is running.")
     assert Settings.values["MedSegTrain/LastRuns"] == str(runs)
@@ -287,6 +305,47 @@ def test_the_last_benchmark_is_opened_again(window, monkeypatch):
     log.write_text("x")
     again.ui.trainingLogButton.click()
     assert window.opened == [str(log)]
+
+
+def test_a_last_benchmark_whose_disk_is_gone_is_named(window):
+    Settings.values["MedSegTrain/LastRuns"] = "/nowhere/runs"
+    again = type(window.widget)()
+    window.widget.cleanup()
+    window.setUp(again)
+    assert again.ui.runsStatusLabel.text.startswith("The folder '/nowhere/runs' is not there.")
+    assert not again.ui.goOnButton.enabled and not any(timer.active for timer in Timer.timers)
+    assert Settings.values["MedSegTrain/LastRuns"] == "/nowhere/runs"  # it may come back
+
+
+def with_curves(folder):
+    """A benchmark whose first run has an epoch behind it."""
+    made = benchmark_makers.benchmark(folder)
+    training = made.runs[0].training
+    training.mkdir(parents=True)
+    (training / "events.jsonl").write_text('{"epoch": 1, "step": 1, "loss": 0.5, "dice": 0.4, "miou": 0.3}\n')
+    return made
+
+
+def test_the_curves_go_with_the_scene_and_come_back_when_the_run_is_selected_again(window):
+    window.ui.runsEdit.currentPath = str(with_curves(window.folder / "runs").folder)
+    table, scene = window.ui.runsTable, slicer.mrmlScene
+    table.setCurrentCell(0, 1)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 1
+    window.widget.onSceneStartClose(None, None)
+    scene.Clear(0)
+    window.widget.onSceneEndClose(None, None)
+    window.widget.runs.poll()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 0  # nothing of the old scene in the new one
+    table.setCurrentCell(0, 1)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 1 and len(window.charts) == 2
+
+
+def test_the_same_cell_of_another_benchmark_can_be_selected(window):
+    window.ui.runsEdit.currentPath = str(with_curves(window.folder / "one").folder)
+    window.ui.runsTable.setCurrentCell(0, 1)
+    window.ui.runsEdit.currentPath = str(with_curves(window.folder / "two").folder)
+    window.ui.runsTable.setCurrentCell(0, 1)
+    assert len(window.charts) == 2
 
 
 def test_without_a_layout_the_curves_go_into_the_scene_alone(window, monkeypatch):
@@ -340,7 +399,22 @@ def test_the_winner_is_chosen_in_medsegdl(window):
     window.widget.onUsed("unet-2d")
     assert node.modelName == "unet-2d" and changed == [1]
     del slicer.modules.MedSegDLWidget
-    window.widget.onUsed("unet-2d")  # it was never opened
+    import MedSegDL  # it was never opened
+
+    node.modelName = ""
+    MedSegDL.MedSegDLLogic.getParameterNode = lambda logic: node
+    window.widget.onUsed("unet-2d")
+    assert node.modelName == "unet-2d"
+
+
+def test_a_script_hears_at_once_what_cannot_be_trained(window):
+    logic, runs = window.widget.logic, window.folder / "runs"
+    assert set(PROPOSED) <= set(logic.methodNames())
+    with pytest.raises(InputError, match="no network or baseline 'unet2d'"):
+        logic.start(window.folder, ["unet2d"], runs, epochs=3)
+    assert not runs.exists() and not logic.isRunning(runs)
+    with pytest.raises(InputError, match="is not there"):
+        logic.states(runs)
 
 
 def test_leaving_and_coming_back(window):

@@ -51,7 +51,7 @@ def make(tmp_path, desk=None, **more):
 
 
 def panel(data):
-    return data._view.panel
+    return data._data._view.panel
 
 
 def looked(data):
@@ -145,6 +145,45 @@ def test_corrections_of_an_earlier_import_are_taken_up(data, tmp_path, source):
     again.close()
 
 
+def test_looking_again_keeps_the_corrections(data, source):
+    """As after a crash in the middle of an import, which takes with it what was found."""
+    looked(data)
+    data.rename(0, "Liver")
+    assert [row.structure for row in looked(data).structures] == ["Liver", "structure 2"]
+    source.rename(source.with_name("away"))
+    assert looked(data).problem and panel(data).structures == ()
+    source.with_name("away").rename(source)
+    assert [row.structure for row in looked(data).structures] == ["Liver", "structure 2"]
+    data.choose(DataChoices(folder=source.parent))
+    data.choose(DataChoices(folder=source))
+    assert [row.structure for row in looked(data).structures] == ["structure 1", "structure 2"]  # chosen anew
+
+
+def test_a_data_set_of_other_cases_is_not_replaced_without_a_word(data, tmp_path):
+    looked(data)
+    data.import_data()
+    data.poll()
+    for number in range(2):
+        write_pair(tmp_path / "other", f"other_{number}", number)
+    data.choose(DataChoices(folder=tmp_path / "other", output=tmp_path / "dataset"))
+    assert looked(data).problem
+    assert "holds the data set 'dataset' of 3 other cases" in panel(data).status and panel(data).can_import
+    data.choose(DataChoices(folder=tmp_path / "other", output=tmp_path / "second"))
+    data.import_data()
+    data.poll()
+    assert not panel(data).problem and data.dataset == tmp_path / "second"
+
+
+def test_what_was_left_out_can_be_selected_but_not_drawn(data, source):
+    (source / "images" / "alone.nii.gz").write_bytes((source / "images" / "case_0.nii.gz").read_bytes())
+    name = next(row.name for row in looked(data).cases if row.is_left_out)
+    data.select(name)
+    assert panel(data).selected == name and not data.needs_polling and panel(data).picture is None
+    data.import_data()
+    data.select(name)
+    assert panel(data).selected == ""  # not while it imports
+
+
 def test_a_data_set_is_opened_as_it_is(data, tmp_path):
     looked(data)
     data.import_data()
@@ -209,7 +248,7 @@ def test_of_several_cases_the_last_one_is_drawn(data):
     assert panel(data).picture is None
     data.poll()
     assert panel(data).picture is not None
-    asked = [question["case"] for question in data._desk.questions if question["ask"] == "picture"]
+    asked = [question["case"] for question in data._looking.desk.questions if question["ask"] == "picture"]
     assert asked == ["case_0", "case_2"]
 
 
@@ -361,6 +400,27 @@ def test_a_process_that_does_not_listen_is_killed():
 def test_an_import_by_a_process_that_knows_nothing_any_more(tmp_path):
     with pytest.raises(InputError, match="no longer at hand"):
         DataDesk()._import(None, None, table="t", output="o", channels=[])
+
+
+def test_the_true_process_is_killed_while_it_imports(tmp_path, source):
+    data = make(tmp_path, ProcessDesk(lambda: sys.executable, SubprocessTransport))
+    data.choose(DataChoices(folder=source, output=tmp_path / "dataset"))
+    data.look()
+    wait_until(lambda: not data.is_busy, data.poll)
+    data.rename(0, "Liver")
+    data.import_data()
+    data._looking.desk._process._transport._process.kill()
+    wait_until(lambda: not data.is_busy, data.poll)
+    assert panel(data).problem and panel(data).status.startswith("The process was killed")
+    data.import_data()  # by a new process, which has not looked
+    wait_until(lambda: not data.is_busy, data.poll)
+    assert panel(data).status.startswith("The data are no longer at hand. Look at them again")
+    data.look()
+    wait_until(lambda: not data.is_busy, data.poll)
+    data.import_data()
+    wait_until(lambda: not data.is_busy, data.poll)
+    assert panel(data).state is DataState.READY and panel(data).cases[0].structures == "Liver, structure 2"
+    data.close()
 
 
 def test_the_true_process(tmp_path, source):

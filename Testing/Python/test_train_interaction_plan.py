@@ -14,8 +14,15 @@ from MedSegDLLib.dependencies import Requirement
 from MedSegDLLib.errors import DeviceError, InputError, WorkerError
 from MedSegTrainLib.benchmark.estimate import estimate_plan
 from MedSegTrainLib.benchmark.plan import parse_plan, read_plan
-from MedSegTrainLib.interaction.methods import LIST, PROPOSED, all_methods, chosen_methods, preset_names
-from MedSegTrainLib.interaction.packages import REQUIREMENTS, Packages, required_for_training
+from MedSegTrainLib.interaction.methods import (
+    LIST,
+    PROPOSED,
+    all_methods,
+    check_methods,
+    chosen_methods,
+    preset_names,
+)
+from MedSegTrainLib.interaction.packages import REQUIREMENTS, PackageCheck, Packages, required_for_training
 from MedSegTrainLib.interaction.plan import PlanPresenter
 from MedSegTrainLib.interaction.plan_ports import PlanState
 from MedSegTrainLib.interaction.planning import ASKED, PlanChoices, parsed_overrides, plan_of
@@ -32,7 +39,7 @@ ESTIMATE = {
     "seconds": 32400.0,
     "disk_bytes": 14_000_000_000,
     "free_disk_bytes": 120_000_000_000,
-    "networks": [{"method": "unet-2d", "problem": ""}],
+    "networks": [{"method": "unet-2d", "memory_bytes": 6_200_000_000, "problem": ""}],
     "runs": 15,
 }
 
@@ -102,14 +109,27 @@ def _without_optimisation(data):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optimisation.batch 4", "is no entry"),
-        ("batch = 4", "is no entry"),
-        ("optimisation.batch = 4\noptimisation.batch.size = 2", "single value"),
+        ("optimisation.batch 4", "is no setting. Write it as optimisation.batch = 4"),
+        ("batch = 4", "what it is an entry of"),
+        ("optimisation.batch = 4\noptimisation.batch.size = 2", "is no setting"),
     ],
 )
 def test_an_override_that_cannot_be_read_is_named(text, message):
     with pytest.raises(InputError, match=message):
         parsed_overrides(text)
+
+
+def test_an_override_of_a_whole_method_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'methods.unet-2d' does not say which entry"):
+        plan_of(choices(tmp_path, overrides="methods.unet-2d = 3"), "runs")
+
+
+def test_a_script_hears_of_methods_that_there_are_not():
+    check_methods(PROPOSED)
+    with pytest.raises(InputError, match="no network or baseline 'unet2d'.*unet-2d"):
+        check_methods(["unet-3d-3d", "unet2d"])
+    with pytest.raises(InputError, match="nothing to train"):
+        check_methods([])
 
 
 def test_an_override_of_a_method_that_is_not_chosen_is_named(tmp_path):
@@ -128,6 +148,7 @@ def plan(tmp_path):
         FakeView(), lambda: "python", on_start=lambda *what: started.append(what), make_transport=transports
     )
     presenter.transports, presenter.started = transports, started
+    (tmp_path / "heart CT").mkdir()
     presenter.choose(choices(tmp_path), tmp_path / "runs")
     yield presenter
     presenter.close()
@@ -137,12 +158,22 @@ def panel(plan):
     return plan._view.panel
 
 
+def test_a_data_set_whose_disk_is_gone_is_named(plan, tmp_path):
+    plan.press()
+    plan.transports.last.say(**ESTIMATE)
+    plan.poll()
+    (tmp_path / "heart CT").rmdir()
+    plan.press()
+    assert not plan.started and not panel(plan).enabled
+    assert panel(plan).tip.startswith(f"The data set '{tmp_path / 'heart CT'}' is not there. Connect its disk")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"dataset": None}, "Import data first, or open a data set."),
         ({"methods": ()}, "Tick at least one network or baseline."),
-        ({"overrides": "batch"}, "'batch' is no entry."),
+        ({"overrides": "batch"}, "'batch' does not say what it is an entry of."),
     ],
 )
 def test_the_button_says_why_it_is_grey(changes, reason, plan, tmp_path):
@@ -173,7 +204,9 @@ def test_from_plan_to_start(plan, tmp_path):
     assert panel(plan).estimate == "Trying network 1 of 1: U-Net, 2D" and panel(plan).progress == (0, 1)
     plan.transports.last.say(**ESTIMATE)
     plan.poll()
-    assert panel(plan).estimate == "About 9.0 h on NVIDIA RTX 4090, 14.0 GB of disk, for 15 runs."
+    assert panel(plan).estimate == (
+        "About 9.0 h on NVIDIA RTX 4090, at least 6.2 GB of memory, 14.0 GB of disk, for 15 runs."
+    )
     assert (panel(plan).button, panel(plan).problem) == ("Start", False) and plan.transports.last.was_killed
     plan.press()
     assert plan.started == [(asked, tmp_path / "runs", False)] and panel(plan).button == "Plan"
@@ -192,7 +225,11 @@ def test_other_choices_want_another_estimate(plan, tmp_path):
 
 def test_what_stands_in_the_way_is_said(plan):
     plan.press()
-    problem = {"method": "unet-2d", "problem": "The training needs at least 30 GB of memory, 8 GB are free."}
+    problem = {
+        "method": "unet-2d",
+        "memory_bytes": 0,
+        "problem": "The training needs at least 30 GB of memory, 8 GB are free.",
+    }
     plan.transports.last.say(**ESTIMATE | {"networks": [problem], "free_disk_bytes": 1_000_000_000})
     plan.poll()
     assert panel(plan).problem and "The disk has only 1.0 GB free" in panel(plan).estimate
@@ -227,13 +264,14 @@ def test_planning_is_cancelled_at_once(plan):
 
 def test_nothing_is_planned_without_the_packages(plan):
     asked = []
-    plan._prepare = lambda gpu, done: asked.append((gpu, done))
+    plan._check = PackageCheck(lambda *question: asked.append(question))
     plan.press()
-    assert asked[0][0] is True and panel(plan).estimate == "Checking the packages that training needs"
+    assert asked[0][0] is True and asked[0][2]() and panel(plan).estimate == "Checking the packages that training needs"
     asked[0][1]("Not installed yet: torch>=2.8.")
     assert panel(plan).problem and panel(plan).estimate == "Not installed yet: torch>=2.8."
     plan.press()
     plan.press()  # given up
+    assert not asked[1][2]()
     asked[1][1]("")
     assert plan.state is PlanState.CHOOSING and not plan.transports.made
 
@@ -332,6 +370,29 @@ def test_a_python_that_cannot_be_found_or_started(packages):
     packages.prepare(True, packages.answers.append)
     Later.happen()
     assert packages.answers == ["No Python was found.", "No Python was found."]
+
+
+def test_several_askers_are_served_one_after_the_other(packages):
+    packages.found = _reports()
+    packages.prepare(True, packages.answers.append)
+    packages.prepare(False, lambda reason: packages.answers.append(f"second {reason}"))
+    assert len(Later.waiting) == 1
+    Later.happen()
+    assert sorted(packages.answers) == ["", "second "] and not Later.waiting  # a GPU that works will do for the second
+
+
+def test_who_has_given_up_is_not_asked_to_install_anything(packages):
+    questions = []
+    packages._confirm = lambda *question: questions.append(question) or True
+    check = PackageCheck(packages.prepare)
+    check.begin(False, packages.answers.append)
+    check.give_up()
+    Later.happen()
+    assert not questions and not packages._pip.calls and not packages.answers and not check.is_awaited
+    packages.found = _reports()
+    check.begin(False, packages.answers.append)
+    Later.happen()
+    assert packages.answers == [""] and not check.is_awaited
 
 
 def test_a_look_that_was_given_up_is_not_heard(packages):

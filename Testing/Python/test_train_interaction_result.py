@@ -11,6 +11,7 @@ import benchmark_makers
 from bundle_makers import specification, unet_bundle
 from MedSegDLLib.model_store import ModelStore
 from MedSegTrainLib.benchmark.runs import Result
+from MedSegTrainLib.interaction.packages import PackageCheck
 from MedSegTrainLib.interaction.result import ResultPresenter
 from MedSegTrainLib.interaction.runs_reader import RunsReader
 from train_window_cases import FakeView, Later, Transports, write_json
@@ -103,6 +104,20 @@ def test_a_report_that_fails_says_so(result):
     assert panel(result).problem and panel(result).details == "Traceback" and panel(result).can_report
 
 
+def test_the_packages_are_looked_at_before_a_report(result, made):
+    asked = []
+    result._check = PackageCheck(lambda *question: asked.append(question))
+    result.make_report()
+    assert panel(result).is_busy and panel(result).status == "Checking the packages that training needs"
+    assert asked[0][0] is False and not result.transports.made  # a GPU may lie idle
+    asked[0][1]("Not installed yet: matplotlib>=3.9.")
+    assert panel(result).problem and panel(result).status.startswith("Not installed yet") and panel(result).can_report
+    result.make_report()
+    result.close()
+    asked[1][1]("")
+    assert not result.transports.made
+
+
 def test_a_single_method_has_scores_but_no_rank(result, made):
     write_table(made.folder, "scores", [("U-Net", "4", "0.850 ± 0.020")], ("method", "cases", "Dice"))
     result.take(made.folder, result._runs)
@@ -114,6 +129,21 @@ def test_a_damaged_table_is_passed_over(result, made):
     (made.folder / "report" / "tables" / "balls-ranking.csv").write_bytes(b"\xff\xfe")
     result.take(made.folder, result._runs)
     assert panel(result).rows == ()
+    write_table(made.folder, "ranking", [("1", "U-Net"), ("2", "FCNN", "0.650", "0.610 to 0.690", "2")])
+    result.take(made.folder, result._runs)
+    assert [row.title for row in panel(result).rows] == ["FCNN"]
+
+
+def test_what_was_selected_stays_so_in_another_order(result, made):
+    write_report(made.folder)
+    result.take(made.folder, result._runs)
+    result.select(2)
+    write_table(made.folder, "ranking", [("1", "FCNN", "0.9", "", ""), ("2", "U-Net", "0.8", "", "")])
+    result.take(made.folder, result._runs)
+    assert [row.title for row in panel(result).rows if row.is_selected] == ["FCNN"]
+    write_table(made.folder, "ranking", [("1", "U-Net", "0.8", "", "")])
+    result.take(made.folder, result._runs)
+    assert [row.title for row in panel(result).rows if row.is_selected] == ["U-Net"]
 
 
 def test_the_best_fold_of_the_best_network_is_proposed(result, made):

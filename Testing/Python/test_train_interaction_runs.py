@@ -14,11 +14,12 @@ import benchmark_makers
 from MedSegDLLib.errors import InputError, WorkerError
 from MedSegTrainLib.benchmark.background import Steward
 from MedSegTrainLib.benchmark.runs import Result
+from MedSegTrainLib.interaction.packages import PackageCheck
 from MedSegTrainLib.interaction.planning import PlanChoices, plan_of, write_plan
 from MedSegTrainLib.interaction.runs import RunsPresenter
 from MedSegTrainLib.interaction.runs_ports import RunsState
 from MedSegTrainLib.interaction.runs_reader import RunsReader
-from MedSegTrainLib.interaction.session import Options, Session
+from MedSegTrainLib.interaction.session import Options, Session, spawn
 from MedSegTrainLib.training.run_folder import RunFolder, Status
 from MedSegTrainLib.training.run_session import RunSession
 from train_window_cases import Clock, FakeView, Process, wait_until, write_json
@@ -238,6 +239,158 @@ def test_a_start_that_is_refused_says_why(runs, made, tmp_path):
     runs.poll()
     assert panel(runs).problem and panel(runs).status == "There is no GPU. Add --cpu if that is meant."
     assert runs.rests == [1]
+
+
+def begun(runs, made, tmp_path):
+    """It runs, as far as its files tell."""
+    runs.start(tmp_path / "asked.json", made.folder, cpu=False)
+    session_of(made)
+    runs.poll()
+    assert panel(runs).state is RunsState.RUNNING
+
+
+def test_a_process_that_is_killed_in_the_middle(runs, made, tmp_path):
+    begun(runs, made, tmp_path)
+    (made.folder / "session" / "log.txt").write_text("Killed")
+    session_of(made, pid=0)
+    runs.spawned.process.returncode = -9
+    runs.poll()
+    assert panel(runs).status.startswith(
+        "The benchmark's process was killed (signal 9), as the system does when memory"
+    )
+    assert "Go on does the rest" in panel(runs).status and panel(runs).details == "Killed"
+    assert panel(runs).problem and panel(runs).can_go_on and runs.rests == [1]
+    runs.go_on()
+    assert not panel(runs).problem and panel(runs).state is RunsState.STARTING
+
+
+def test_a_process_of_an_earlier_window_that_is_killed(runs, made):
+    session_of(made)
+    runs.poll()
+    session_of(made, pid=0)
+    runs.poll()
+    assert panel(runs).status.startswith("The benchmark's process is gone without a word") and panel(runs).can_go_on
+    session_of(made)  # somebody has gone on with it
+    runs.poll()
+    assert panel(runs).state is RunsState.RUNNING and not panel(runs).problem
+
+
+def test_one_that_was_gone_when_the_window_came_is_just_gone_on_with(made):
+    session_of(made, pid=0)
+    presenter = RunsPresenter(FakeView(), lambda: "python")
+    presenter.open(made.folder)
+    assert panel(presenter).can_go_on and not panel(presenter).problem
+
+
+def test_a_run_that_a_command_line_does(runs, made):
+    at_work(made.runs[0], {"state": "training", "epoch": 34, "epochs": 200})
+    runs.poll()
+    assert panel(runs).state is RunsState.RESTING and "Nothing runs" not in panel(runs).status
+    assert "A process that no window has begun does this" in panel(runs).status
+    assert runs.needs_polling and not panel(runs).can_stop
+
+
+def test_stopped_from_outside(runs, made, tmp_path):
+    begun(runs, made, tmp_path)
+    session_of(made, "stopped")
+    runs.spawned.process.returncode = 0
+    runs.poll()
+    assert panel(runs).can_go_on and not panel(runs).problem and runs.rests == [1]
+
+
+def test_a_folder_that_vanishes_and_comes_back(runs, made, tmp_path):
+    made.folder.rename(tmp_path / "elsewhere")
+    runs.poll()
+    assert panel(runs).problem and panel(runs).rows == ()
+    assert panel(runs).status == f"The folder '{made.folder}' is not there. Connect its disk, or choose another folder."
+    assert runs.needs_polling
+    (tmp_path / "elsewhere").rename(made.folder)
+    runs.poll()
+    assert not panel(runs).problem and len(panel(runs).rows) == 3
+
+
+def test_a_request_that_cannot_be_written_hides_nothing(runs, made, tmp_path):
+    begun(runs, made, tmp_path)
+    (made.folder / "session" / "request").mkdir()
+    runs.pause()
+    assert panel(runs).problem and panel(runs).status.endswith("0 of 6 done.")
+    (made.folder / "session" / "request").rmdir()
+    runs.pause()
+    runs.poll()
+    assert not panel(runs).problem and panel(runs).status == "0 of 6 done."
+
+
+def test_one_that_has_only_just_been_started_is_stopped_at_once(runs, made, tmp_path):
+    runs.start(tmp_path / "asked.json", made.folder, cpu=False)
+    assert panel(runs).can_stop and not panel(runs).can_pause
+    runs.stop()
+    assert runs.spawned.process.returncode == -9
+    assert panel(runs).state is RunsState.RESTING and not panel(runs).problem and panel(runs).can_go_on
+    runs.go_on()
+    runs.close(stop=True)
+    assert runs.spawned.process.returncode == -9 and len(runs.spawned.commands) == 2
+
+
+def test_stopped_before_there_was_a_plan(tmp_path):
+    presenter = RunsPresenter(FakeView(), lambda: "python", spawn=Spawned())
+    presenter.start(tmp_path / "asked.json", tmp_path / "new", cpu=False)
+    presenter.stop()
+    assert panel(presenter).status == "Nothing was begun in this folder." and not panel(presenter).can_go_on
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_a_process_is_ended_with_what_it_has_started(tmp_path):
+    """As Slicer's Python, which runs behind a launcher."""
+    log = tmp_path / "log.txt"
+    process = spawn(["sh", "-c", "(while true; do echo alive; sleep 0.02; done) & wait"], dict(os.environ), log)
+    wait_until(lambda: log.stat().st_size)
+    process.kill()
+    assert process.poll() == -9
+    written = log.stat().st_size
+    time.sleep(0.3)
+    assert log.stat().st_size == written
+    process.kill()  # once more does no harm
+
+
+def test_the_packages_are_looked_at_before_it_goes_on(runs, made):
+    asked = []
+    runs._check = PackageCheck(lambda *question: asked.append(question))
+    runs.go_on()
+    assert panel(runs).status == "Checking the packages that training needs" and not panel(runs).can_go_on
+    runs.go_on()
+    runs.poll()
+    assert len(asked) == 1 and asked[0][0] is True and panel(runs).state is RunsState.CHECKING
+    asked[0][1]("Not installed yet: torch>=2.8.")
+    assert panel(runs).problem and panel(runs).status == "Not installed yet: torch>=2.8." and panel(runs).can_go_on
+    runs.go_on()
+    asked[1][1]("")
+    assert panel(runs).state is RunsState.STARTING and len(runs.spawned.commands) == 1 and not runs.rests
+
+
+def test_a_check_is_given_up_with_its_window_or_its_benchmark(runs, made, tmp_path):
+    asked = []
+    runs._check = PackageCheck(lambda *question: asked.append(question))
+    runs.go_on()
+    runs.open(benchmark_makers.benchmark(tmp_path / "other").folder)
+    runs.go_on()
+    assert [is_wanted() for _gpu, _done, is_wanted in asked] == [False, True]
+    runs.close()
+    for _gpu, done, _is_wanted in asked:
+        done("")
+    assert not runs.spawned.commands
+
+
+def test_who_looks_at_another_benchmark_still_has_the_first(runs, made, tmp_path):
+    begun(runs, made, tmp_path)
+    runs.open(benchmark_makers.benchmark(tmp_path / "other").folder)
+    assert panel(runs).state is RunsState.RESTING
+    runs.open(made.folder)
+    assert panel(runs).state is RunsState.RUNNING
+    with pytest.raises(InputError, match="running already"):
+        runs.start(tmp_path / "asked.json", made.folder, cpu=False)
+    runs.open(tmp_path / "other")
+    runs.close(stop=True)
+    assert (made.folder / "session" / "request").read_text() == "stop"
 
 
 def test_pause_and_continue(runs, made):

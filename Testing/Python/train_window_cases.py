@@ -10,7 +10,7 @@ from MedSegDLLib.errors import MedSegError
 from MedSegTrainLib.data.desk import DataDesk
 from MedSegTrainLib.data.desk_process import answered
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 class FakeView:
@@ -156,6 +156,9 @@ class Process:
 
     def poll(self):
         return self.returncode
+
+    def kill(self):
+        self.returncode = -9
 
 
 def wait_until(condition, poll=lambda: None):

@@ -122,7 +122,8 @@ checks.check("the winner can be used", ui.useButton.enabled, ui.useButton.toolTi
 ui.useButton.click()
 checks.check("it is copied", checks.wait_until(lambda: not result.is_busy, PATIENCE_SECONDS))
 model = medsegdl.logic.getParameterNode().modelName
-checks.check("MedSegDL has it and has chosen it", model in METHODS.split(), ui.resultStatusLabel.text)
+offered = [f"phantoms-{method}" for method in METHODS.split()]
+checks.check("MedSegDL has it and has chosen it", model in offered, f"{model}: {ui.resultStatusLabel.text}")
 
 # Use
 

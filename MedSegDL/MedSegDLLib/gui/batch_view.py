@@ -7,15 +7,15 @@ from pathlib import Path
 
 import ctk
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from ..interaction.batch import BatchPresenter
 from ..interaction.batch_ports import BatchChoices, BatchPanel, BatchRow
 from ..interaction.batch_wording import BatchWording
-from ..interaction.dicom_patients import files_of_patients
 from ..interaction.module_ports import Choices
 from ..worker_process import find_python
+from .lists import remember
+from .patients import PatientList
 
 _MILLISECONDS_BETWEEN_POLLS = 100
 _FOLDER, _DATABASE = 0, 1
@@ -43,8 +43,6 @@ class BatchView:
         self._choices = choices
         self._isBusy = isBusy
         self._shownRows: tuple[BatchRow, ...] = ()
-        self._patientItems: list = []
-        self._patientFiles: tuple[Path, ...] = ()
         self._timer = qt.QTimer()
         self._timer.setInterval(_MILLISECONDS_BETWEEN_POLLS)
         self._build()
@@ -88,6 +86,7 @@ class BatchView:
             "Tick the patients to segment; all their series of the model's modality are taken."
         )
         self.patientList.setMaximumHeight(120)
+        self._patients = PatientList(self.patientList, self.choose)
         form.addRow("", self.patientList)
 
     def _buildButtons(self, layout) -> None:
@@ -134,7 +133,6 @@ class BatchView:
         self.sourceCombo.connect("currentIndexChanged(int)", self.onSource)
         self.inputEdit.connect("currentPathChanged(QString)", self.choose)
         self.outputEdit.connect("currentPathChanged(QString)", self.choose)
-        self.patientList.connect("itemChanged(QListWidgetItem*)", self.onPatients)
         self.startButton.connect("clicked(bool)", self.onStart)
         self.pauseButton.connect("clicked(bool)", lambda _checked=False: self.presenter.pause())
         self.cancelButton.connect("clicked(bool)", lambda _checked=False: self.presenter.cancel())
@@ -144,11 +142,7 @@ class BatchView:
     def onSource(self, _index: int = 0) -> None:
         self._showSource()
         if self.sourceCombo.currentIndex == _DATABASE:
-            self.fillPatients()
-        self.choose()
-
-    def onPatients(self, _item=None) -> None:
-        self._patientFiles = files_of_patients(slicer.dicomDatabase, self._patients())
+            self._patients.fill()
         self.choose()
 
     def choose(self, _change=None) -> None:
@@ -158,7 +152,7 @@ class BatchView:
         self.presenter.choose(
             BatchChoices(
                 inputs=() if fromDatabase or not folder else (Path(folder),),
-                files=self._patientFiles if fromDatabase else (),
+                files=self._patients.files if fromDatabase else (),
                 output=Path(self.outputEdit.currentPath) if self.outputEdit.currentPath else None,
                 model=chosen.model,
                 device=chosen.device,
@@ -175,7 +169,7 @@ class BatchView:
             return
         self._segmenterProvider().close()
         for edit in (self.inputEdit, self.outputEdit):
-            edit.addCurrentPathToHistory()
+            remember(edit)
         self.presenter.start()
         if self.presenter.is_active:
             self._timer.start()
@@ -184,34 +178,6 @@ class BatchView:
         """Something else was chosen in the module."""
         if not self.presenter.is_active:
             self.choose()
-
-    def fillPatients(self) -> None:
-        """List the database's patients, none of them ticked."""
-        wasBlocked = self.patientList.blockSignals(True)
-        self.patientList.clear()
-        self._patientFiles = ()
-        self._patientItems = [self._patientItem(patient) for patient in self._databasePatients()]
-        if not self._patientItems:
-            self.patientList.addItem(_("The DICOM database has no patients. Import some in the DICOM module."))
-        self.patientList.blockSignals(wasBlocked)
-
-    def _databasePatients(self) -> list[str]:
-        database = getattr(slicer, "dicomDatabase", None)
-        return list(database.patients()) if database and database.isOpen else []
-
-    def _patientItem(self, patient: str) -> tuple:
-        """(the database's number of the patient, its row)"""
-        database = slicer.dicomDatabase
-        studies = len(database.studiesForPatient(patient))
-        text = _("{name}, {count} studies").format(name=database.nameForPatient(patient), count=studies)
-        item = qt.QListWidgetItem(text)
-        item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
-        item.setCheckState(qt.Qt.Unchecked)
-        self.patientList.addItem(item)
-        return patient, item
-
-    def _patients(self) -> list[str]:
-        return [patient for patient, item in self._patientItems if item.checkState() == qt.Qt.Checked]
 
     # Shown
 

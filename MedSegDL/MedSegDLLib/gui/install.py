@@ -41,7 +41,7 @@ class Installation:
     ):
         self._python = python
         self._onWorth = onWorth
-        self._confirm = confirm or _confirmed
+        self._confirm = confirm or mayInstall
         self._isWanted = isWanted
         self._approved: set = set()
         self.lastFindings: Findings | None = None
@@ -158,7 +158,8 @@ class SlicerPip:
             raise MedSegError(_("PyTorch was not installed."), _("It is needed for this model or device."))
 
 
-def _confirmed(sentence: str, details: str) -> bool:
+def mayInstall(sentence: str, details: str, title: str = "MedSegDL") -> bool:
+    """Ask whether packages may be installed; the details are there on demand."""
     text = _("{problem}\n\nThis changes the Python packages of Slicer, and loads them from the internet. Continue?")
     arguments = {"detailedText": details} if details else {}
-    return slicer.util.confirmOkCancelDisplay(text.format(problem=sentence), "MedSegDL", **arguments)
+    return slicer.util.confirmOkCancelDisplay(text.format(problem=sentence), title, **arguments)

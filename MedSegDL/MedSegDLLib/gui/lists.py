@@ -29,6 +29,16 @@ def chosen(comboBox) -> str:
     return comboBox.itemData(comboBox.currentIndex) or ""
 
 
+def remember(pathEdit) -> None:
+    """Offer its path again another time.
+
+    Without `silent` a ctkPathLineEdit would tell of another path in between: it takes the path out of its list, which
+    changes what is in the field, before it puts it on top.
+    """
+    with silent(pathEdit):
+        pathEdit.addCurrentPathToHistory()
+
+
 def choose(comboBox, value: str) -> None:
     """Choose the row of this value; the first where there is none."""
     with silent(comboBox):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Protocol
+
+from . import ports
 
 
 class BatchState(Enum):
@@ -78,5 +79,4 @@ class BatchPanel:
     details: str = ""
 
 
-class View(Protocol):
-    def show(self, panel: BatchPanel) -> None: ...
+View = ports.View[BatchPanel]

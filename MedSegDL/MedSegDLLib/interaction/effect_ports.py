@@ -13,6 +13,7 @@ from ..connection import Request
 from ..labels import Label
 from ..prompts import Prompts
 from ..volume import Volume
+from . import ports
 from .states import State
 
 Region = tuple[slice, slice, slice]
@@ -81,10 +82,7 @@ class Panel:
     devices: tuple[dict, ...] = ()
 
 
-class View(Protocol):
-    def show(self, panel: Panel) -> None:
-        """Show the panel."""
-
+class View(ports.View[Panel], Protocol):
     def draw(self, preview: Volume | None, prompts: Prompts) -> None:
         """Draw these in place of what was drawn before; called only when they change."""
 

@@ -21,10 +21,7 @@ from ..errors import CancelledError, MedSegError
 from ..model_store import InstalledModel, ModelStore, StagedModel, is_address
 from .measures import bytes_text
 from .models_wording import ModelsWording
-
-Run = Callable[
-    [Callable[[Callable[..., None]], Any], Callable[..., None], Callable[[Any, Exception | None], None]], Any
-]
+from .ports import AskingView, Run
 
 
 @dataclass(frozen=True)
@@ -71,13 +68,8 @@ class Licence:
     text: str
 
 
-class View(Protocol):
-    def show(self, panel: ModelsPanel) -> None: ...
-
+class View(AskingView[ModelsPanel], Protocol):
     def accepts(self, licence: Licence) -> bool:
-        """Ask; no answer is no."""
-
-    def confirms(self, question: str) -> bool:
         """Ask; no answer is no."""
 
 

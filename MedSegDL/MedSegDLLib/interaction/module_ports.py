@@ -10,6 +10,7 @@ from ..bundle import Bundle
 from ..connection import Request
 from ..labels import Label
 from ..volume import Volume
+from . import ports
 from .outcome import Outcome
 from .states import State
 
@@ -143,5 +144,4 @@ class Scene(Protocol):
     ) -> Any: ...
 
 
-class View(Protocol):
-    def show(self, panel: Panel) -> None: ...
+View = ports.View[Panel]

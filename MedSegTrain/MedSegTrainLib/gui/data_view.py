@@ -7,11 +7,11 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
-from MedSegDLLib.gui.lists import fill
+from MedSegDLLib.gui.lists import fill, remember
+from MedSegDLLib.gui.patients import PatientList
 
 from ..interaction.data import DataPresenter
 from ..interaction.data_ports import DATABASE, FOLDER, SCENE, CaseRow, DataChoices, DataPanel, StructureRow
-from .patients import PatientList
 from .tables import Cell, TextTable
 from .terminology import chosenTerminology
 
@@ -51,6 +51,12 @@ class DataView:
         if self.presenter:
             self.presenter.close()
 
+    def refresh(self) -> None:
+        """The module is entered: patients may have been added to the database meanwhile."""
+        if not self.presenter.is_busy:
+            self._showSource()
+            self.choose()
+
     # What the user does
 
     def choose(self, _change=None) -> None:
@@ -84,7 +90,7 @@ class DataView:
         self.choose()
 
     def _onLook(self, _checked: bool = False) -> None:
-        self.ui.folderEdit.addCurrentPathToHistory()
+        remember(self.ui.folderEdit)
         self.presenter.look()
 
     def _onCase(self) -> None:
@@ -126,6 +132,8 @@ class DataView:
         ui.dataStatusLabel.text, ui.dataStatusLabel.toolTip = panel.status, panel.details
         ui.channelsEdit.placeholderText, ui.channelsEdit.toolTip = panel.channels, panel.channels_tip
         self._cases.show([_caseCells(row) for row in panel.cases])
+        names = [row.name for row in panel.cases]
+        self._cases.select(names.index(panel.selected) if panel.selected in names else -1)
         self._structures.show([_structureCells(row) for row in panel.structures])
         self._showPicture(panel.picture)
         self._followWork()

@@ -9,13 +9,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedSegDLLib.gui.background import Background
-from MedSegDLLib.gui.install import SlicerPip
+from MedSegDLLib.gui.install import SlicerPip, mayInstall
 
 from ..data.found import Findings
 from ..interaction.data import DataPresenter
 from ..interaction.data_wording import DataWording
 from ..interaction.desks import ProcessDesk, ThreadDesk
-from ..interaction.packages import Packages
+from ..interaction.packages import Packages, Prepare
+from ..interaction.plan import PlanPresenter
 from ..interaction.result import ResultPresenter
 from ..interaction.result_wording import ResultWording
 from ..interaction.runs import RunsPresenter
@@ -36,23 +37,25 @@ def dataPresenter(view, python: Python, onDataset: Callable[[Path | None], None]
     )
 
 
-def runsPresenter(view, python: Python, onOpened: Callable[[Path], None], onRest: Callable[[], None]) -> RunsPresenter:
-    return RunsPresenter(view, python, onOpened, onRest, RunsWording(_))
+def planPresenter(
+    view, python: Python, prepare: Prepare, onStart: Callable[[Path, Path, bool], None], isRunning: Callable[[], bool]
+) -> PlanPresenter:
+    return PlanPresenter(view, python, prepare, onStart, isRunning, view.wording)
 
 
-def resultPresenter(view, python: Python, onUsed: Callable[[str], None]) -> ResultPresenter:
-    return ResultPresenter(view, python, Background, on_used=onUsed, wording=ResultWording(_))
+def runsPresenter(
+    view, python: Python, prepare: Prepare, onOpened: Callable[[Path], None], onRest: Callable[[], None]
+) -> RunsPresenter:
+    return RunsPresenter(view, python, onOpened, onRest, prepare, RunsWording(_))
+
+
+def resultPresenter(view, python: Python, prepare: Prepare, onUsed: Callable[[str], None]) -> ResultPresenter:
+    return ResultPresenter(view, python, Background, on_used=onUsed, wording=ResultWording(_), prepare=prepare)
 
 
 def trainingPackages(python: Python) -> Packages:
     """Looked at beside the window; what is lacking is installed by Slicer's pip, if the user agrees."""
-    return Packages(python, Background, SlicerPip(), _confirmed, _)
-
-
-def _confirmed(sentence: str, details: str) -> bool:
-    text = _("{problem}\n\nThis changes the Python packages of Slicer, and loads them from the internet. Continue?")
-    arguments = {"detailedText": details} if details else {}
-    return slicer.util.confirmOkCancelDisplay(text.format(problem=sentence), "MedSegTrain", **arguments)
+    return Packages(python, Background, SlicerPip(), lambda *told: mayInstall(*told, title="MedSegTrain"), _)
 
 
 def _findingsOfScene() -> Findings:

@@ -68,7 +68,7 @@ class ResultView:
         self._table.show([(Cell(row.rank), Cell(row.title), Cell(row.dice), Cell(row.interval)) for row in panel.rows])
         chosen = next((number for number, row in enumerate(panel.rows) if row.is_selected), None)
         if chosen is not None:
-            self._table.select(chosen, max(0, ui.rankingTable.currentColumn()))
+            self._table.select(chosen)
         ui.rankingTable.visible = bool(panel.rows)
         ui.reportButton.enabled, ui.reportButton.toolTip = panel.can_report, panel.report_tip
         ui.openReportButton.enabled = panel.can_open

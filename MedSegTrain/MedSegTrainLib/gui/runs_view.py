@@ -76,6 +76,7 @@ class RunsView:
         ui = self.ui
         self._table.setHeads(["", *panel.columns])
         self._table.show([(Cell(row.title), *(Cell(cell.text, cell.tip) for cell in row.cells)) for row in panel.rows])
+        self._table.select(*_selected(panel))
         ui.runsTable.visible = bool(panel.rows)
         ui.pauseButton.enabled, ui.pauseButton.text = panel.can_pause, panel.pause_text
         ui.stopButton.enabled = panel.can_stop
@@ -97,3 +98,12 @@ class RunsView:
         """The timer runs as long as something may change."""
         if self.presenter.needs_polling != self._timer.active:
             (self._timer.stop if self._timer.active else self._timer.start)()
+
+
+def _selected(panel: RunsPanel) -> tuple[int, int]:
+    """Row and column of the selected run in the table, whose first column are the methods; (-1, -1) for none."""
+    for number, row in enumerate(panel.rows):
+        for column, cell in enumerate(row.cells, start=1):
+            if cell.is_selected:
+                return number, column
+    return -1, -1

@@ -58,10 +58,15 @@ class TextTable:
         if row < len(self._shown):
             self._shown[row] = ()
 
-    def select(self, row: int, column: int) -> None:
-        """Make it the current cell."""
+    def select(self, row: int, column: int | None = None) -> None:
+        """Make it the current cell, in the present column unless another is given; row -1 for none.
+
+        A row that stayed selected with nothing to show for it could not be selected anew: Qt tells of changes only.
+        """
+        if column is None:
+            column = max(0, self.table.currentColumn())
         with silent(self.table):
-            self.table.setCurrentCell(row, column)
+            self.table.setCurrentCell(row, column if row >= 0 else -1)
 
     def _write(self, row: int, column: int, cell: Cell) -> None:
         item = self.table.item(row, column)

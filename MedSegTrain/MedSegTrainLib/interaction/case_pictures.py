@@ -16,28 +16,35 @@ class CasePictures:
     Args:
         folder: for the files.
         changed: called with None when a picture has come or is gone, or with the error that came in its place.
+
+    Attributes:
+        selected: name of what is selected.
+        is_awaited: a picture is being drawn.
+        picture: of what is selected, None where there is none.
     """
 
     def __init__(self, folder: Path, changed: Callable[[MedSegError | None], None]):
         self._folder, self._changed = folder, changed
-        self._selected = ""
+        self._wanted = ""
         self._count = 0
+        self.selected = ""
         self.is_awaited = False
         self.picture: Path | None = None
 
-    def select(self, name: str, desk: Desk) -> None:
-        """Draw a case; '' for none."""
-        self._selected, self.picture = name, None
-        if name and not self.is_awaited:
+    def select(self, name: str, can_be_drawn: bool, desk: Desk) -> None:
+        """Draw a case; '' for none, and what was left out cannot be."""
+        self.selected, self._wanted, self.picture = name, name if can_be_drawn else "", None
+        if self._wanted and not self.is_awaited:
             self._ask(desk)
         self._changed(None)
 
     def forget(self) -> None:
         """Of a picture that was asked for nobody wants to know any more: the desk is asked something else."""
-        self._selected, self.picture, self.is_awaited = "", None, False
+        self.selected = self._wanted = ""
+        self.picture, self.is_awaited = None, False
 
     def _ask(self, desk: Desk) -> None:
-        name = self._selected
+        name = self._wanted
         self._count += 1
         self.is_awaited = True
         question = {"ask": "picture", "case": name, "output": str(self._folder / f"{self._count}.png")}
@@ -46,8 +53,8 @@ class CasePictures:
             if not self.is_awaited:
                 return
             self.is_awaited = False
-            if name != self._selected:
-                if self._selected:
+            if name != self._wanted:
+                if self._wanted:
                     self._ask(desk)
                 return
             self.picture = Path(answer["picture"]) if error is None else None

@@ -5,7 +5,7 @@ presenter.choose(DataChoices(folder=folder, output=output))
 presenter.look()
 presenter.rename(0, "Liver")
 presenter.import_data()
-presenter.poll()            # every now and then, while presenter.is_busy
+presenter.poll()            # every now and then, while presenter.needs_polling
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from MedSegDLLib.errors import CancelledError, InputError, MedSegError
 from MedSegDLLib.labels import Terminology
 
+from ..data.dataset import Dataset, is_imported
 from ..data.found import Findings
 from ..data.importing import STRUCTURES
 from ..data.structure_files import read_table, write_table
 from ..data.structures import StructureTable
 from . import structure_edits as edits
-from .case_pictures import CasePictures
-from .data_ports import BUSY, DATABASE, FOLDER, SCENE, DataChoices, DataPanel, DataState, View
-from .data_tables import case_rows, skipped_rows, structure_rows
+from .data_ports import DataChoices, DataPanel, DataState, View
+from .data_situation import DataSituation
 from .data_wording import DataWording
 from .desks import Desk
-from .scene_copy import SceneCopy
+from .looking import Looking
 
 
 class DataPresenter:
@@ -52,64 +51,60 @@ class DataPresenter:
         wording: DataWording | None = None,
         on_dataset: Callable[[Path | None], None] = lambda folder: None,
     ):
-        self._view, self._wording, self._on_dataset = view, wording or DataWording(), on_dataset
-        self._files_desk = self._desk = desk
-        self._scene, self._scene_desk = scene, scene_desk
+        self._wording, self._on_dataset = wording or DataWording(), on_dataset
         self._temporary = tempfile.TemporaryDirectory(prefix="medseg-data-", ignore_cleanup_errors=True)
-        self._pictures = CasePictures(Path(self._temporary.name), self._picture_changed)
-        self._copy: SceneCopy | None = None
-        self._answer: dict[str, Any] = {}
-        self._table: StructureTable | None = None
-        self._progress: tuple[int, int] | None = None
-        self._status, self._details, self._problem = self._wording.empty(), "", False
-        self.state = DataState.NOTHING
-        self.choices = DataChoices()
-        self.dataset: Path | None = None
+        folder = Path(self._temporary.name)
+        self._proposal, self._corrected = folder / "proposed.csv", folder / "corrected.csv"
+        self._looking = Looking(desk, scene, scene_desk, self._proposal, self._advance, self._looked)
+        self._data = DataSituation(view, self._wording, folder)
+        self._corrections: StructureTable | None = None  # of the data that are looked at anew
 
-    # What the user does
+    @property
+    def state(self) -> DataState:
+        return self._data.state
+
+    @property
+    def choices(self) -> DataChoices:
+        return self._data.choices
+
+    @property
+    def dataset(self) -> Path | None:
+        """Folder of the data set to train on."""
+        return self._data.dataset
 
     @property
     def is_busy(self) -> bool:
-        return self.state in BUSY
+        return self._data.is_busy
 
     @property
     def needs_polling(self) -> bool:
-        return self.is_busy or self._pictures.is_awaited
+        return self.is_busy or self._data.pictures.is_awaited
+
+    # What the user does
 
     def choose(self, choices: DataChoices) -> None:
         """Take new choices; what was found elsewhere can no longer be imported."""
-        former, self.choices = self.choices, choices
+        former, self._data.choices = self.choices, choices
         place = (choices.source, choices.folder, choices.files)
         if place != (former.source, former.folder, former.files) and not self.is_busy:
+            self._corrections = None
             self._forget()
-        elif choices.output != former.output and self._table is not None and not self.is_busy:
-            self._take_former_corrections()
+        elif choices.output != former.output and self._data.table is not None and not self.is_busy:
+            self._look_at_output()
         self.show()
 
-    def reason_not_to_look(self) -> str:
-        if self.is_busy:
-            return self._wording.busy()
-        chosen = {FOLDER: self.choices.folder, DATABASE: self.choices.files, SCENE: True}[self.choices.source]
-        return "" if chosen else self._wording.choose_source(self.choices.source)
-
-    def reason_not_to_import(self) -> str:
-        if self.is_busy:
-            return self._wording.busy()
-        if self._table is None:
-            return self._wording.imported_already() if self.dataset else self._wording.look_first()
-        return "" if self.choices.output else self._wording.choose_output()
-
     def look(self) -> None:
-        """See what there is; the tables come with `poll`."""
-        if self.reason_not_to_look():
+        """See what there is; the tables come with `poll`. Corrections of the same data are kept."""
+        if self._data.reason_not_to_look():
             self.show()
             return
+        self._corrections = self._data.table or self._corrections
         self._forget()
-        self._guarded(self._look_at_scene if self.choices.source == SCENE else self._look_at_files)
+        self._guarded(self._begin_look)
 
     def import_data(self) -> None:
         """Write the data set; it goes on where it was cancelled."""
-        if self.reason_not_to_import():
+        if self._data.reason_not_to_import():
             self.show()
             return
         self._guarded(self._begin_import)
@@ -117,11 +112,11 @@ class DataPresenter:
     def cancel(self) -> None:
         """Give up what is being done."""
         if self.state is DataState.COPYING:
-            self._copy = None
-            self._fail(CancelledError(""))
+            self._looking.give_up_copying()
+            self._data.fail(CancelledError(""))
         elif self.is_busy and self.state is not DataState.CANCELLING:
-            self._desk.cancel()
-            self._enter(DataState.CANCELLING, self._wording.cancelling())
+            self._looking.desk.cancel()
+            self._data.enter(DataState.CANCELLING, self._wording.cancelling())
 
     def scene_closed(self) -> None:
         """Give up copying what is no longer there; what is copied stays."""
@@ -130,9 +125,10 @@ class DataPresenter:
 
     def select(self, name: str) -> None:
         """Show a case; its picture comes with `poll`."""
-        known = {case["name"] for case in self._answer.get("cases", ())}
-        if not self.is_busy:
-            self._pictures.select(name if name in known else "", self._desk)
+        if self.is_busy:
+            self.show()
+        else:
+            self._data.pictures.select(name, self._data.has_case(name), self._looking.desk)
 
     def rename(self, number: int, name: str) -> None:
         """Correct the structure that a row becomes; '' leaves it out."""
@@ -147,185 +143,140 @@ class DataPresenter:
 
     def terminology(self, number: int) -> Terminology | None:
         """The codes of a row, None where it cannot be changed."""
-        return self._table.rows[number].terminology if self._table and number < len(self._table.rows) else None
+        table = self._data.table
+        return table.rows[number].terminology if table and number < len(table.rows) else None
 
     def poll(self) -> None:
         """Take in what was answered, or copy one more case; never waits."""
         if self.state is DataState.COPYING:
             self._guarded(self._copy_one)
         else:
-            self._desk.poll()
+            self._looking.desk.poll()
 
     def close(self) -> None:
         """End what is being done, when the window closes; finished cases stay."""
-        self._desk.close()
-        self._files_desk.close()
+        self._looking.close()
         self._temporary.cleanup()
 
     # Looking
 
-    def _look_at_files(self) -> None:
-        self._desk = self._files_desk
-        choices = self.choices
-        where = {"files": [str(path) for path in choices.files]}
-        if choices.source == FOLDER:
-            where = {"folder": str(choices.folder)}
-        self._desk.ask({"ask": "look", "table": str(self._proposal), **where}, self._advance, self._looked)
-        self._enter(DataState.LOOKING, self._wording.looking(0, 0, ""), (0, 0))
-
-    def _look_at_scene(self) -> None:
-        self._copy = SceneCopy(self._scene())
-        self._enter(DataState.COPYING, self._wording.copying(*self._copy.progress), self._copy.progress)
+    def _begin_look(self) -> None:
+        self._looking.begin(self.choices)
+        self._enter_looking()
 
     def _copy_one(self) -> None:
-        findings = self._copy.step()
-        if findings is None:
-            self._enter(DataState.COPYING, self._wording.copying(*self._copy.progress), self._copy.progress)
-            return
-        self._copy = None
-        self._desk = self._scene_desk(findings)
-        self._desk.ask({"ask": "tell", "table": str(self._proposal)}, self._advance, self._looked)
-        self._enter(DataState.LOOKING, self._wording.looking(0, 0, ""), (0, 0))
+        self._looking.copy_one()
+        self._enter_looking()
+
+    def _enter_looking(self) -> None:
+        copied = self._looking.copied
+        if copied:
+            self._data.enter(DataState.COPYING, self._wording.copying(*copied), copied)
+        else:
+            self._data.enter(DataState.LOOKING, self._wording.looking(0, 0, ""), (0, 0))
 
     def _looked(self, answer: dict | None, error: MedSegError | None) -> None:
         if error is not None:
-            self._fail(error)
+            self._data.fail(error)
         elif "folder" in answer:
             self._take_dataset(answer)
         else:
-            self._answer, self._table = answer, read_table(self._proposal)
+            self._data.answer, self._data.table = answer, read_table(self._proposal)
             found = self._wording.found(answer["kind"], len(answer["cases"]), len(answer["skipped"]))
-            self._take_former_corrections()
-            self._enter(DataState.FOUND, found)
+            self._data.enter(DataState.FOUND, found)
+            self._look_at_output()
+            if self._corrections is not None:
+                self._data.table = edits.corrected_as_before(self._data.table, self._corrections)
+                self.show()
 
-    def _take_former_corrections(self) -> None:
-        """Of an import into the same folder that was interrupted, or is to be extended."""
-        former = self.choices.output and self.choices.output / STRUCTURES
-        if former and former.is_file():
-            try:
-                self._table = edits.corrected_as_before(self._table, read_table(former))
-            except InputError as error:
-                self._say(str(error), error.details, problem=True)
+    def _look_at_output(self) -> None:
+        """Of an import into the same folder that was interrupted, or is to be extended, the corrections are taken up;
+        a data set of other cases is not replaced without a word."""
+        output = self.choices.output
+        if output is None or not (output / STRUCTURES).is_file():
+            return
+        try:
+            self._data.table = edits.corrected_as_before(self._data.table, read_table(output / STRUCTURES))
+            dataset = Dataset.read(output) if is_imported(output) else None
+        except InputError as error:
+            self._data.say(str(error), error.details, problem=True)
+            return
+        if dataset and not any(self._data.has_case(case.name) for case in dataset.cases):
+            self._data.say(self._wording.other_data_set(dataset.name, len(dataset.cases)), problem=True)
+        else:
+            self.show()
 
     # Importing
 
     def _begin_import(self) -> None:
-        self._pictures.forget()
-        corrected = Path(self._temporary.name) / "corrected.csv"
-        write_table(self._table, corrected)
-        question = {"ask": "import", "table": str(corrected), "output": str(self.choices.output)}
-        self._desk.ask(question | {"channels": self._channels}, self._advance, self._imported)
-        self._enter(DataState.IMPORTING, self._wording.importing(0, 0, ""), (0, 0))
-
-    @property
-    def _channels(self) -> list[str]:
-        chosen = [name.strip() for name in self.choices.channels.split(",") if name.strip()]
-        return chosen or self._answer["channels"]
+        self._data.pictures.forget()
+        write_table(self._data.table, self._corrected)
+        question = {"ask": "import", "table": str(self._corrected), "output": str(self.choices.output)}
+        self._looking.desk.ask(question | {"channels": self._data.channels}, self._advance, self._imported)
+        self._data.enter(DataState.IMPORTING, self._wording.importing(0, 0, ""), (0, 0))
 
     def _imported(self, answer: dict | None, error: MedSegError | None) -> None:
         if error is not None:
-            self._fail(error)
+            self._data.fail(error)
         else:
             self._take_dataset(answer, keep_table=True)
 
     def _take_dataset(self, answer: dict, keep_table: bool = False) -> None:
-        self._answer = answer | {"available": self._answer.get("available", {})}
+        data = self._data
+        data.answer = answer | {"available": data.answer.get("available", {})}
         if not keep_table:
-            self._table = None
+            data.table = None
         self._set_dataset(Path(answer["folder"]))
         counts = len(answer["cases"]), len(answer["structures"])
-        self._enter(DataState.READY, self._wording.ready(answer["name"], *counts, tuple(answer["warnings"])))
+        self._data.enter(DataState.READY, self._wording.ready(answer["name"], *counts, tuple(answer["warnings"])))
 
     # Small matters
 
     def _edit(self, change: Callable[[StructureTable], StructureTable]) -> None:
-        if self._table is None or self.is_busy:
+        former = self._data.table
+        if former is None or self.is_busy:
             self.show()
             return
         try:
-            table = change(self._table)
+            self._data.table = change(former)
         except InputError as error:
-            self._say(str(error), problem=True)
+            self._data.say(str(error), problem=True)
             return
-        changes, self._table = table != self._table, table
-        if changes and self.state is DataState.READY:
+        if self._data.table != former and self.state is DataState.READY:
             self._set_dataset(None)
-            self.state = DataState.FOUND
-            self._say(self._wording.changed())
-        else:
-            self.show()
-
-    def _picture_changed(self, error: MedSegError | None) -> None:
-        if error is not None:
-            self._say(str(error), error.details, problem=True)
+            self._data.enter(DataState.FOUND, self._wording.changed())
         else:
             self.show()
 
     def _advance(self, done: int, total: int, name: str) -> None:
         if self.state is DataState.LOOKING:
-            self._enter(self.state, self._wording.looking(done, total, name), (done, total))
+            self._data.enter(self.state, self._wording.looking(done, total, name), (done, total))
         elif self.state is DataState.IMPORTING:
-            self._enter(self.state, self._wording.importing(done, total, name), (done, total))
+            self._data.enter(self.state, self._wording.importing(done, total, name), (done, total))
 
     def _forget(self) -> None:
-        was_something = bool(self._answer)
-        self._answer, self._table = {}, None
-        self._pictures.forget()
+        was_something = bool(self._data.answer)
+        self._data.answer, self._data.table = {}, None
+        self._data.pictures.forget()
         self._set_dataset(None)
         status = self._wording.source_changed() if was_something else self._wording.empty()
-        self._enter(DataState.NOTHING, status)
+        self._data.enter(DataState.NOTHING, status)
 
     def _set_dataset(self, folder: Path | None) -> None:
         if folder != self.dataset:
-            self.dataset = folder
+            self._data.dataset = folder
             self._on_dataset(folder)
 
     def _guarded(self, begin: Callable[[], None]) -> None:
         try:
             begin()
         except MedSegError as error:
-            self._fail(error)
-
-    def _fail(self, error: MedSegError) -> None:
-        state = DataState.FOUND if self._table is not None else DataState.NOTHING
-        if isinstance(error, CancelledError):
-            self._enter(state, self._wording.cancelled() if self._table is not None else self._wording.empty())
-            return
-        self._enter(state, str(error))
-        self._say(str(error), error.details, problem=True)
-
-    def _enter(self, state: DataState, status: str, progress: tuple[int, int] | None = None) -> None:
-        self.state, self._progress = state, progress
-        self._say(status)
-
-    def _say(self, status: str, details: str = "", problem: bool = False) -> None:
-        self._status, self._details, self._problem = status, details, problem
-        self.show()
-
-    @property
-    def _proposal(self) -> Path:
-        return Path(self._temporary.name) / "proposed.csv"
+            self._looking.give_up_copying()
+            self._data.fail(error)
 
     def show(self) -> None:
         """Have the view show how things are."""
-        self._view.show(self.panel())
+        self._data.show()
 
     def panel(self) -> DataPanel:
-        words, reason, obstacle = self._wording, self.reason_not_to_look(), self.reason_not_to_import()
-        answer = self._answer
-        return DataPanel(
-            state=self.state,
-            cases=(*case_rows(answer, words), *skipped_rows(answer, words)),
-            structures=structure_rows(self._table, answer, words),
-            status=self._status,
-            can_look=not reason,
-            look_tip=reason or words.look_tip(self.choices.source),
-            can_import=not obstacle,
-            import_tip=obstacle or words.import_tip(),
-            progress=self._progress,
-            channels=", ".join(answer.get("channels", ())),
-            channels_tip=words.channels_tip(answer.get("available", {})),
-            picture=self._pictures.picture,
-            problem=self._problem,
-            details=self._details,
-        )
+        return self._data.panel()

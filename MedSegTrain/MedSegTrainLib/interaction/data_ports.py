@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Protocol
+
+from MedSegDLLib.interaction import ports
 
 FOLDER, DATABASE, SCENE = "folder", "database", "scene"
 SOURCES = (FOLDER, DATABASE, SCENE)
@@ -86,6 +87,7 @@ class DataPanel:
         progress: (done, total) while something is done, total 0 where it is not known; None otherwise.
         channels: as proposed, for the field that is empty.
         channels_tip: what images there are.
+        selected: name of a case or of what was left out, '' for none.
         picture: of the selected case, None where there is none.
         problem: the status line tells of something that failed.
         details: for whoever is asked for help with it.
@@ -102,6 +104,7 @@ class DataPanel:
     progress: tuple[int, int] | None = None
     channels: str = ""
     channels_tip: str = ""
+    selected: str = ""
     picture: Path | None = None
     problem: bool = False
     details: str = ""
@@ -111,5 +114,4 @@ class DataPanel:
         return self.state in BUSY
 
 
-class View(Protocol):
-    def show(self, panel: DataPanel) -> None: ...
+View = ports.View[DataPanel]

@@ -90,6 +90,14 @@ class DataWording:
         text = _("{cases} cases found ({kind}), {left_out} left out. Correct the structures, then Import.")
         return text.format(cases=cases, kind=kind, left_out=left_out)
 
+    def other_data_set(self, name: str, cases: int) -> str:
+        _ = self._translate
+        text = _(
+            "The folder holds the data set '{name}' of {cases} other cases, in whose place this one would come. Choose "
+            "another folder, unless that is meant."
+        )
+        return text.format(name=name, cases=cases)
+
     def ready(self, name: str, cases: int, structures: int, warnings: tuple[str, ...]) -> str:
         _ = self._translate
         text = _("Data set '{name}': {cases} cases, {structures} structures.")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from MedSegDLLib.errors import CancelledError, MedSegError
+from MedSegDLLib.interaction.ports import Run
 from MedSegDLLib.worker_process import SubprocessTransport
 
 from ..data.desk import DataDesk
@@ -15,7 +16,6 @@ from .python_process import JsonProcess, MakeTransport
 
 OnProgress = Callable[[int, int, str], None]
 OnAnswer = Callable[[dict | None, MedSegError | None], None]
-Run = Callable[[Callable[[Callable[..., None]], Any], Callable[..., None], OnAnswer], Any]
 
 _PROCESS = "MedSegTrainLib.data.desk_process"
 _SECONDS_TO_CANCEL = 5.0  # a library that reads a large file does not listen

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from MedSegDLLib.errors import InputError
 
 _RESOURCES = Path(__file__).resolve().parents[2] / "Resources"
 LIST, PRESETS = _RESOURCES / "networks.json", _RESOURCES / "Recipes" / "presets"
@@ -72,6 +75,17 @@ def chosen_methods(keys: Iterable[str]) -> list[Method]:
     """Those of these keys, in the order of the list."""
     keys = set(keys)
     return [method for method in all_methods() if method.key in keys]
+
+
+def check_methods(keys: Iterable[str]) -> None:
+    """Raises InputError where there is none, or one that nobody knows."""
+    keys, known = list(keys), {method.key for method in all_methods()}
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        similar = get_close_matches(unknown[0], known) or sorted(known)
+        raise InputError(f"There is no network or baseline '{unknown[0]}'.", f"Choose among {', '.join(similar)}.")
+    if not keys:
+        raise InputError("There is nothing to train.", "Name at least one network or baseline.")
 
 
 def preset_names() -> list[str]:

@@ -17,7 +17,8 @@ from MedSegDLLib.errors import MedSegError
 from MedSegDLLib.worker_process import SubprocessTransport
 
 from .methods import Method, all_methods, chosen_methods
-from .plan_ports import BUSY, MethodRow, PlanPanel, PlanState, Prepare, View
+from .packages import PackageCheck, Prepare, nothing_to_prepare
+from .plan_ports import BUSY, MethodRow, PlanPanel, PlanState, View
 from .plan_wording import PlanWording
 from .planning import PlanChoices, plan_of, write_plan
 from .python_process import JsonProcess, MakeTransport
@@ -39,7 +40,7 @@ class PlanPresenter:
         self,
         view: View,
         python: Callable[[], str],
-        prepare: Prepare = lambda gpu, done: done(""),
+        prepare: Prepare = nothing_to_prepare,
         on_start: Callable[[Path, Path, bool], None] = lambda plan, runs, cpu: None,
         is_running: Callable[[], bool] = lambda: False,
         wording: PlanWording | None = None,
@@ -47,8 +48,7 @@ class PlanPresenter:
     ):
         self._view, self._wording = view, wording or PlanWording()
         self._python, self._make_transport = python, make_transport
-        self._prepare, self._on_start, self._is_running = prepare, on_start, is_running
-        self._check: object | None = None  # the look at the packages that is awaited
+        self._check, self._on_start, self._is_running = PackageCheck(prepare), on_start, is_running
         self._process: JsonProcess | None = None
         self._found: dict[str, Any] | None = None
         self._line, self._details, self._problem = "", "", False
@@ -83,6 +83,8 @@ class PlanPresenter:
         words, choices = self._wording, self.choices
         if choices.dataset is None:
             return words.no_dataset()
+        if not choices.dataset.is_dir():
+            return words.dataset_is_gone(choices.dataset)
         if not choices.methods:
             return words.no_methods()
         if self.runs is None:
@@ -109,9 +111,8 @@ class PlanPresenter:
 
     def estimate(self) -> None:
         """Find out what it will take; the answer comes with `poll`."""
-        self._check = check = object()
         self._enter(PlanState.CHECKING, self._wording.checking())
-        self._prepare(not self.choices.cpu, lambda reason: self._prepared(check, reason))
+        self._check.begin(not self._needs_no_gpu, self._prepared)
 
     def start(self) -> None:
         """Write the plan and have it run."""
@@ -139,11 +140,8 @@ class PlanPresenter:
 
     # The estimate
 
-    def _prepared(self, check: object, reason: str) -> None:
-        """What the look at the packages came to; it may have been given up meanwhile."""
-        if check is not self._check:
-            return
-        self._check = None
+    def _prepared(self, reason: str) -> None:
+        """What the look at the packages came to."""
         if reason:
             self._fail(MedSegError(reason))
             return
@@ -176,7 +174,7 @@ class PlanPresenter:
             self.show()
 
     def _leave(self) -> None:
-        self._check = None
+        self._check.give_up()
         process, self._process = self._process, None
         if process:
             process.close()

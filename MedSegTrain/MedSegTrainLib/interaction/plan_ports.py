@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+
+from MedSegDLLib.interaction import ports
 
 
 class PlanState(Enum):
@@ -68,9 +68,4 @@ class PlanPanel:
         return self.state in BUSY
 
 
-class View(Protocol):
-    def show(self, panel: PlanPanel) -> None: ...
-
-
-Prepare = Callable[[bool, Callable[[str], None]], None]
-"""Sees to the worker's packages; see `packages.Packages.prepare`."""
+View = ports.View[PlanPanel]

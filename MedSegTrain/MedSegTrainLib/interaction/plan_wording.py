@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from MedSegDLLib.interaction.measures import bytes_text, seconds_text
 
@@ -68,6 +69,11 @@ class PlanWording:
         _ = self._translate
         return _("Import data first, or open a data set.")
 
+    def dataset_is_gone(self, folder: Path) -> str:
+        _ = self._translate
+        text = _("The data set '{folder}' is not there. Connect its disk, or import data anew.")
+        return text.format(folder=folder)
+
     def no_methods(self) -> str:
         _ = self._translate
         return _("Tick at least one network or baseline.")
@@ -97,11 +103,16 @@ class PlanWording:
         return _("Only baselines: minutes, on the processor.")
 
     def estimate(self, found: dict) -> str:
-        """ "about 9 h on NVIDIA RTX 4090, 14 GB of disk" and what stands in the way."""
+        """ "About 9 h on NVIDIA RTX 4090, at least 6 GB of memory, 14 GB of disk" and what stands in the way."""
         _ = self._translate
-        text = _("About {time} on {device}, {disk} of disk, for {runs} runs.").format(
+        memory = max(one["memory_bytes"] for one in found["networks"])  # 0 where none of them can be trained
+        text = _("About {time} on {device}, {disk} of disk, for {runs} runs.")
+        if memory:
+            text = _("About {time} on {device}, at least {memory} of memory, {disk} of disk, for {runs} runs.")
+        text = text.format(
             time=seconds_text(found["seconds"]),
             device=found["device"],
+            memory=bytes_text(memory),
             disk=bytes_text(found["disk_bytes"]),
             runs=found["runs"],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 from MedSegDLLib.atomic import output_errors, replacing
 from MedSegDLLib.errors import InputError
 
+from ..data.settings import parsed_settings
 from .methods import PROPOSED, chosen_methods
 
 ASKED = "asked.json"
 """In the folder of the runs: the plan as it was chosen here. What the runs go by is the benchmark's own plan.json."""
 
 _DATA, _METHODS = "data", "methods"
+_EXAMPLE = "optimisation.batch = 4"
 _TAKEN = ("cache", "report", "session")  # folders of other things among the runs
 
 
@@ -75,18 +77,14 @@ def parsed_overrides(text: str) -> dict[str, Any]:
         data.spacing_mm = [1, 1, 2]                         of the plan's data set
         methods.unet-2d.arguments = {"features": [8, 16]}   of one of its methods
 
-    Values are JSON; what is none is a word. Empty lines and those that begin with # are passed over. Raises InputError.
+    Values are JSON, as there is no YAML in Slicer's Python; what is none is a word. Empty lines and those that begin
+    with # are passed over. Raises InputError.
     """
-    overrides: dict[str, Any] = {}
-    for line in text.splitlines():
-        if not line.strip() or line.strip().startswith("#"):
-            continue
-        place, equals, value = map(str.strip, line.partition("="))
-        keys = place.split(".")
-        if not equals or len(keys) < 2 or not all(keys):
-            raise InputError(f"'{line.strip()}' is no entry.", "Write it as optimisation.batch = 4.")
-        _put(overrides, keys, _value(value), line)
-    return overrides
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    for line in lines:
+        if "." not in line.partition("=")[0]:
+            raise InputError(f"'{line}' does not say what it is an entry of.", f"Write it as {_EXAMPLE}.")
+    return parsed_settings(lines, _EXAMPLE, _value)
 
 
 def write_plan(plan: dict[str, Any], folder: Path) -> Path:
@@ -108,23 +106,18 @@ def _folder_name(dataset: Path) -> str:
     return f"data-{name}" if name in _TAKEN else name
 
 
-def _check_methods(changes: dict[str, Any], chosen: Iterable[str]) -> None:
-    for key in changes:
+def _check_methods(changes: dict[str, Any], chosen: Sequence[str]) -> None:
+    for key, change in changes.items():
         if key not in chosen:
             raise InputError(f"'{_METHODS}.{key}': there is no such method.", f"Chosen are {', '.join(chosen)}.")
-
-
-def _put(overrides: dict[str, Any], keys: list[str], value: Any, line: str) -> None:
-    place = overrides
-    for key in keys[:-1]:
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
-            raise InputError(f"'{line.strip()}' goes into what is a single value.", "Correct that entry.")
-    place[keys[-1]] = value
+        if not isinstance(change, dict):
+            raise InputError(
+                f"'{_METHODS}.{key}' does not say which entry.", f"Write it as {_METHODS}.{key}.arguments."
+            )
 
 
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        return text.strip()

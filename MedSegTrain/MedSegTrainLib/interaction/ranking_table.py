@@ -38,17 +38,17 @@ def best_bundle(runs: Sequence[RunView], data_set: str, label: str) -> Path | No
 
 
 def _ranked(tables: Path, data_set: str) -> list[Ranked]:
-    rows = _rows(tables / f"{data_set}-ranking.csv")
+    rows = _rows(tables / f"{data_set}-ranking.csv", 4)
     if rows:
         return [Ranked(data_set, rank, label, dice, interval) for rank, label, dice, interval, *_ in rows]
-    scores = _rows(tables / f"{data_set}-scores.csv")  # of a single method, which has no rank
+    scores = _rows(tables / f"{data_set}-scores.csv", 3)  # of a single method, which has no rank
     return [Ranked(data_set, "", label, dice) for label, _cases, dice, *_ in scores]
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Without the heads; empty where the file is missing or no table."""
+def _rows(path: Path, columns: int) -> list[list[str]]:
+    """Without the heads, and without rows of fewer columns; empty where the file is missing or no table."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.reader(file)][1:]
+            return [row for row in csv.reader(file) if len(row) >= columns][1:]
     except (OSError, ValueError, csv.Error):
         return []

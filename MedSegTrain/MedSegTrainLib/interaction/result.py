@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from MedSegDLLib.errors import MedSegError
+from MedSegDLLib.errors import MedSegError, WorkerError
+from MedSegDLLib.interaction.ports import Run
 from MedSegDLLib.model_store import ModelStore, StagedModel
 from MedSegDLLib.worker_process import SubprocessTransport
 
 from ..training.run_folder import DONE
-from .desks import Run
+from .packages import PackageCheck, Prepare, nothing_to_prepare
 from .python_process import JsonProcess, MakeTransport
 from .ranking_table import best_bundle, read_ranking
 from .result_ports import ResultPanel, ResultRow, View
@@ -34,6 +35,7 @@ class ResultPresenter:
         view: told after each change, and asked.
         python: finds the Python that writes the report.
         run: runs a function beside the window, as `gui.background.Background` does.
+        prepare: sees to that Python's packages before a report.
         store: the models of MedSegDL.
         on_used: called with the name of a model that was installed.
         wording: the sentences, in the user's language.
@@ -47,6 +49,7 @@ class ResultPresenter:
         store: ModelStore | None = None,
         on_used: Callable[[str], None] = lambda name: None,
         wording: ResultWording | None = None,
+        prepare: Prepare = nothing_to_prepare,
         make_transport: MakeTransport = SubprocessTransport,
     ):
         self._view, self._wording = view, wording or ResultWording()
@@ -55,14 +58,15 @@ class ResultPresenter:
         self._folder: Path | None = None
         self._runs: Sequence[RunView] = ()
         self._rows: tuple[ResultRow, ...] = ()
-        self._selected: int | None = None  # the best that has a model, until somebody chooses
+        self._selected = ""  # title of a row; until somebody chooses, the best that has a model
+        self._check = PackageCheck(prepare)
         self._process: JsonProcess | None = None
         self._job: Any = None
         self._status, self._details, self._problem = "", "", False
 
     @property
     def is_busy(self) -> bool:
-        return self._process is not None or self._job is not None
+        return self._check.is_awaited or self._process is not None or self._job is not None
 
     @property
     def report(self) -> Path | None:
@@ -75,7 +79,7 @@ class ResultPresenter:
     def take(self, folder: Path | None, runs: Sequence[RunView]) -> None:
         """Show what is known of a benchmark."""
         if folder != self._folder:
-            self._folder, self._selected = folder, None
+            self._folder, self._selected = folder, ""
             self._say("")
         self._runs = runs
         self._read()
@@ -90,13 +94,10 @@ class ResultPresenter:
         if self.reason_not_to_report():
             self.show()
             return
-        arguments = ["MedSegTrainLib.watched", "report", str(self._folder), "--output", str(self._folder / REPORT)]
-        try:
-            self._process = JsonProcess(arguments, self._python, self._make_transport)
-        except MedSegError as error:
-            self._fail(error)
-        else:
-            self._say(self._wording.reporting())
+        folder = self._folder
+        self._check.begin(False, lambda reason: self._prepared(folder, reason))
+        if self._check.is_awaited:
+            self._say(self._wording.checking())
 
     def open_report(self) -> None:
         if self.report:
@@ -105,7 +106,7 @@ class ResultPresenter:
     def select(self, row: int) -> None:
         """Choose the method whose model is used."""
         if 0 <= row < len(self._rows):
-            self._selected = row
+            self._selected = self._rows[row].title
             self._read()
 
     def reason_not_to_use(self) -> str:
@@ -140,6 +141,7 @@ class ResultPresenter:
 
     def close(self) -> None:
         """Give up what is being done."""
+        self._check.give_up()
         if self._process:
             self._process.close()
             self._process = None
@@ -148,6 +150,19 @@ class ResultPresenter:
             self._job = None
 
     # Steps
+
+    def _prepared(self, folder: Path, reason: str) -> None:
+        """What the look at the packages came to."""
+        if reason:
+            self._fail(WorkerError(reason))
+            return
+        arguments = ["MedSegTrainLib.watched", "report", str(folder), "--output", str(folder / REPORT)]
+        try:
+            self._process = JsonProcess(arguments, self._python, self._make_transport)
+        except MedSegError as error:
+            self._fail(error)
+        else:
+            self._say(self._wording.reporting())
 
     def _staged(self, staged: StagedModel | None, error: Exception | None) -> None:
         self._job = None
@@ -180,10 +195,9 @@ class ResultPresenter:
             )
             for one in ranked
         ]
-        chosen = self._selected
-        if chosen is None or chosen >= len(rows):
-            chosen = next((number for number, row in enumerate(rows) if row.bundle), 0)
-        self._rows = tuple(replace(row, is_selected=number == chosen) for number, row in enumerate(rows))
+        titles, usable = [row.title for row in rows], [row.title for row in rows if row.bundle]
+        chosen = self._selected if self._selected in titles else next(iter(usable + titles), "")
+        self._rows = tuple(replace(row, is_selected=row.title == chosen) for row in rows)
         self.show()
 
     @property

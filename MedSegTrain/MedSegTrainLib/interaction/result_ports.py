@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from MedSegDLLib.interaction.ports import AskingView
+
 
 @dataclass(frozen=True)
 class ResultRow:
@@ -49,11 +51,6 @@ class ResultPanel:
     details: str = ""
 
 
-class View(Protocol):
-    def show(self, panel: ResultPanel) -> None: ...
-
-    def confirms(self, question: str) -> bool:
-        """Ask; no answer is no."""
-
+class View(AskingView[ResultPanel], Protocol):
     def open(self, path: Path) -> None:
         """Show a file in the system's own program."""

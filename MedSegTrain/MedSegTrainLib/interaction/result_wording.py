@@ -29,6 +29,10 @@ class ResultWording:
         _ = self._translate
         return _("Tables, figures and tests of all that is done, beside the runs. It takes a minute.")
 
+    def checking(self) -> str:
+        _ = self._translate
+        return _("Checking the packages that training needs")
+
     def reporting(self) -> str:
         _ = self._translate
         return _("Writing the report")

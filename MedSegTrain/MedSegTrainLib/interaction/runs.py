@@ -15,10 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from MedSegDLLib.errors import MedSegError
+from MedSegDLLib.errors import MedSegError, WorkerError
 
-from ..training.run_folder import CONTINUE, DONE, PAUSE, PAUSED, STOP
-from .runs_ports import WITH_A_PROCESS, CellView, RunsPanel, RunsRow, RunsState, View
+from ..training.run_folder import CONTINUE, PAUSE, PAUSED
+from .packages import PackageCheck, Prepare, nothing_to_prepare
+from .runs_panel import Standing, grid_of, runs_panel
+from .runs_ports import BUSY, STOPPABLE, RunsPanel, RunsState, View
 from .runs_reader import AT_WORK, PLAN, RunsReader, RunView
 from .runs_wording import RunsWording
 from .session import Options, Session, Spawn, spawn
@@ -32,6 +34,7 @@ class RunsPresenter:
         python: finds the Python that trains.
         on_opened: called with the folder of the runs, so that it can be remembered.
         on_rest: called when a benchmark that ran has ended, for whatever reason.
+        prepare: sees to that Python's packages before an earlier benchmark is gone on with.
         wording: the sentences, in the user's language.
         spawn: starts a process; a test puts another in its place.
         clock: seconds, for tests.
@@ -43,6 +46,7 @@ class RunsPresenter:
         python: Callable[[], str],
         on_opened: Callable[[Path], None] = lambda folder: None,
         on_rest: Callable[[], None] = lambda: None,
+        prepare: Prepare = nothing_to_prepare,
         wording: RunsWording | None = None,
         spawn: Spawn = spawn,
         clock: Callable[[], float] = time.monotonic,
@@ -50,12 +54,14 @@ class RunsPresenter:
         self._view, self._wording = view, wording or RunsWording()
         self._python, self._spawn, self._clock = python, spawn, clock
         self._on_opened, self._on_rest = on_opened, on_rest
+        self._check = PackageCheck(prepare)
         self._reader: RunsReader | None = None
-        self._session: Session | None = None
+        self._sessions: dict[Path, Session] = {}  # of every folder that was open: they keep their processes
         self._began = 0.0
         self._selected: Path | None = None
         self._drawn: tuple[Path, int] | None = None  # whose curves are shown, up to which epoch
-        self._error: MedSegError | None = None
+        self._error: MedSegError | None = None  # of what was asked for last
+        self._unreadable: MedSegError | None = None
         self.runs: list[RunView] = []
         self.state = RunsState.NOTHING
 
@@ -68,17 +74,17 @@ class RunsPresenter:
 
     @property
     def is_running(self) -> bool:
-        return self.state in WITH_A_PROCESS
+        return self.state in BUSY
 
     @property
     def needs_polling(self) -> bool:
-        """Something may change: also what a command line does in the same folder."""
-        return self.is_running or any(run.kind in AT_WORK for run in self.runs)
+        """Something may change: a command line may work in the same folder, and a disk that is gone come back."""
+        return self.is_running or bool(self._unreadable) or any(run.kind in AT_WORK for run in self.runs)
 
     @property
     def log(self) -> Path | None:
         """What the process printed; None where no folder is open."""
-        return self._session.log if self._session else None
+        return self._session.log if self._reader else None
 
     def open(self, folder: Path) -> None:
         """Show the runs in a folder, whoever began them, running or not."""
@@ -101,30 +107,38 @@ class RunsPresenter:
         """Do what is not done, as it was begun."""
         if self.is_running or self._reader is None:
             return
-        try:
-            self._start(self._reader.path / PLAN, self._session.options)
-        except MedSegError as error:
-            self._say(error)
+        self.state, self._error = RunsState.CHECKING, None
+        self.show()
+        self._check.begin(not self._session.options.cpu, self._prepared)
 
     def pause(self) -> None:
         """Let the trainings wait, or go on."""
-        self._ask(CONTINUE if self.state is RunsState.PAUSED else PAUSE)
+        if self.state in (RunsState.RUNNING, RunsState.PAUSED):
+            request = CONTINUE if self.state is RunsState.PAUSED else PAUSE
+            self._steer(lambda: self._session.ask(request))
 
     def stop(self) -> None:
         """End it after the present step; what is done stays, and what is begun can be gone on with."""
-        if self._ask(STOP):
-            self.state = RunsState.STOPPING
+        if self.state in STOPPABLE and self._steer(self._session.stop):
+            self.state = RunsState.STOPPING if self._session.is_alive else RunsState.RESTING
             self.show()
 
     def close(self, stop: bool = False) -> None:
         """The window closes, without a word to the view; what runs goes on, or ends after its present step."""
-        if stop and self.is_running:
-            with suppress(MedSegError):  # it has ended in this moment
-                self._session.ask(STOP)
+        self._check.give_up()
+        for session in self._sessions.values() if stop else ():
+            if session.is_own or (self.is_running and session is self._session):
+                with suppress(MedSegError):  # it has ended
+                    session.stop()
+
+    def scene_closed(self) -> None:
+        """The curves went with the scene; they come back with the next run that is selected."""
+        self._selected = self._drawn = None
+        self.show()
 
     def select(self, row: int, column: int) -> None:
         """Show the curves of a run."""
-        rows = list(self._grid().values())
+        rows = grid_of(self.runs)
         if row < len(rows) and column < len(rows[row]):
             self._selected, self._drawn = rows[row][column].folder, None
             self._draw()
@@ -136,11 +150,10 @@ class RunsPresenter:
             return
         was_running = self.is_running
         try:
-            self.runs = self._reader.runs()
+            self.runs, self._unreadable = self._reader.runs(), None
         except MedSegError as error:
             if not self._session.is_alive:  # else it has not written its plan yet
-                self._error = self._session.failure() or error
-                self.runs = []
+                self.runs, self._unreadable = [], error
         self._look_at_session()
         self._draw()
         self.show()
@@ -150,10 +163,28 @@ class RunsPresenter:
     # Steps
 
     def _take(self, reader: RunsReader) -> None:
-        self._reader, self._session = reader, Session(reader.session.path, self._python, self._spawn)
-        self.runs, self._selected, self._drawn, self._error = [], None, None, None
+        self._check.give_up()
+        self._reader = reader
+        if reader.path not in self._sessions:
+            self._sessions[reader.path] = Session(reader.session.path, self._python, self._spawn)
+        self.runs, self._selected, self._drawn, self._error, self._unreadable = [], None, None, None, None
         self.state = RunsState.RESTING
         self._on_opened(reader.path)
+
+    @property
+    def _session(self) -> Session:
+        return self._sessions[self._reader.path]
+
+    def _prepared(self, reason: str) -> None:
+        """What the look at the packages came to."""
+        self.state = RunsState.RESTING
+        if reason:
+            self._say(WorkerError(reason))
+            return
+        try:
+            self._start(self._reader.path / PLAN, self._session.options)
+        except MedSegError as error:
+            self._say(error)
 
     def _start(self, plan: Path, options: Options) -> None:
         self._session.start(plan, self._reader.path, options)
@@ -163,23 +194,28 @@ class RunsPresenter:
 
     def _look_at_session(self) -> None:
         session = self._session
+        if self.state is RunsState.CHECKING:
+            return
         if not session.is_alive:
             if self.is_running:
                 self._error = session.failure()
             self.state = RunsState.RESTING
-        elif session.is_starting or not self.runs:
+            return
+        if not self.is_running:
+            self._error = None  # somebody has gone on with it
+        if session.is_starting or not self.runs:
             self.state = RunsState.STARTING
         elif self.state is not RunsState.STOPPING:
             self.state = RunsState.PAUSED if session.status.state == PAUSED else RunsState.RUNNING
 
-    def _ask(self, request: str) -> bool:
-        if self.state not in (RunsState.RUNNING, RunsState.PAUSED):
-            return False
+    def _steer(self, ask: Callable[[], None]) -> bool:
+        """Whether it could be asked."""
         try:
-            self._session.ask(request)
+            ask()
         except MedSegError as error:
             self._say(error)
             return False
+        self._error = None
         return True
 
     def _draw(self) -> None:
@@ -200,56 +236,7 @@ class RunsPresenter:
         """Have the view show how things are."""
         self._view.show(self.panel())
 
-    # The panel
-
     def panel(self) -> RunsPanel:
-        words, grid = self._wording, self._grid()
-        seeds = {run.seed for run in self.runs}
-        data_sets = {run.data_set for run in self.runs}
-        first = next(iter(grid.values()), [])
-        is_done = bool(self.runs) and all(run.kind == DONE for run in self.runs)
-        can_go_on = self._reader is not None and bool(self.runs) and not self.is_running and not is_done
-        return RunsPanel(
-            state=self.state,
-            columns=tuple(words.column(run.fold, run.seed, len(seeds) > 1) for run in first),
-            rows=tuple(
-                RunsRow(words.row(runs[0], len(data_sets) > 1), tuple(map(self._cell, runs))) for runs in grid.values()
-            ),
-            status=str(self._error) if self._error else self._status(),
-            can_pause=self.state in (RunsState.RUNNING, RunsState.PAUSED),
-            pause_text=words.go_on_training() if self.state is RunsState.PAUSED else words.pause(),
-            can_stop=self.state in (RunsState.RUNNING, RunsState.PAUSED),
-            can_go_on=can_go_on,
-            go_on_tip=self._go_on_tip(is_done),
-            fraction=sum(run.kind == DONE for run in self.runs) / len(self.runs) if self.runs else 0.0,
-            problem=self._error is not None,
-            details=self._error.details if self._error else "",
-        )
-
-    def _grid(self) -> dict[tuple[str, str], list[RunView]]:
-        grid: dict[tuple[str, str], list[RunView]] = {}
-        for run in self.runs:
-            grid.setdefault((run.data_set, run.method), []).append(run)
-        return grid
-
-    def _cell(self, run: RunView) -> CellView:
-        return CellView(self._wording.cell(run), self._wording.cell_tip(run), run.folder == self._selected)
-
-    def _status(self) -> str:
-        words = self._wording
-        if self.state is RunsState.NOTHING:
-            return words.nothing()
-        if self.state is RunsState.STARTING:
-            return words.starting(self._clock() - self._began)
-        if self.state is RunsState.STOPPING:
-            return words.stopping()
-        if self.state is RunsState.PAUSED:
-            return words.paused(self.runs)
-        return words.standing(self.runs) if self.state is RunsState.RUNNING else words.resting(self.runs)
-
-    def _go_on_tip(self, is_done: bool) -> str:
-        if self.is_running:
-            return self._wording.running()
-        if is_done:
-            return self._wording.all_done()
-        return self._wording.go_on_tip() if self.runs else self._wording.nothing()
+        error = self._error or self._unreadable
+        seconds = self._clock() - self._began
+        return runs_panel(Standing(self.state, self.runs, self._selected, error, seconds), self._wording)

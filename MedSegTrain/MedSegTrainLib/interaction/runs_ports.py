@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from MedSegDLLib.interaction import ports
+
 
 class RunsState(Enum):
-    """NOTHING: no folder is open. RESTING: nothing works on its runs; they can be gone on with unless all are done."""
+    """NOTHING: no folder is open. RESTING: nothing that a window began works on its runs; they can be gone on with
+    unless all are done. CHECKING: the worker's packages are looked at."""
 
     NOTHING = auto()
     RESTING = auto()
+    CHECKING = auto()
     STARTING = auto()
     RUNNING = auto()
     PAUSED = auto()
     STOPPING = auto()
 
 
-WITH_A_PROCESS = (RunsState.STARTING, RunsState.RUNNING, RunsState.PAUSED, RunsState.STOPPING)
+STOPPABLE = (RunsState.STARTING, RunsState.RUNNING, RunsState.PAUSED)
+BUSY = (RunsState.CHECKING, RunsState.STARTING, RunsState.RUNNING, RunsState.PAUSED, RunsState.STOPPING)
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,6 @@ class RunsPanel:
     details: str = ""
 
 
-class View(Protocol):
-    def show(self, panel: RunsPanel) -> None: ...
-
+class View(ports.View[RunsPanel], Protocol):
     def show_curves(self, title: str, events: Sequence[dict]) -> None:
         """Draw a training's curves; `events` are an entry an epoch, see `run_folder`."""

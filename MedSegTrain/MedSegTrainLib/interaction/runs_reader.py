@@ -75,6 +75,8 @@ class RunsReader:
 
     def plan(self) -> dict[str, Any]:
         """Raises InputError where no benchmark was begun here."""
+        if not self.path.is_dir():
+            raise InputError(f"The folder '{self.path}' is not there.", "Connect its disk, or choose another folder.")
         data = _json(self.path / PLAN)
         if data is None or not isinstance(data.get("data_sets"), list):
             raise InputError(f"'{self.path}' holds no benchmark.", "Choose the folder of the runs.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from MedSegDLLib.interaction.measures import seconds_text
 
 from ..training.run_folder import DONE, FAILED, PAUSED, STOPPED, TRAINING, WAITING
-from .runs_reader import JUDGING, PREPARING, RunView
+from .runs_reader import AT_WORK, JUDGING, PREPARING, RunView
 
 Translate = Callable[[str], str]
 
@@ -74,6 +74,10 @@ class RunsWording:
         _ = self._translate
         return _("No benchmark is open. Start one above, or open the folder of an earlier one.")
 
+    def checking(self) -> str:
+        _ = self._translate
+        return _("Checking the packages that training needs")
+
     def starting(self, seconds: float) -> str:
         _ = self._translate
         return _("Starting") if seconds < 1 else _("Starting, {seconds} s").format(seconds=round(seconds))
@@ -99,8 +103,13 @@ class RunsWording:
 
     def resting(self, runs: Sequence[RunView]) -> str:
         _ = self._translate
+        if not runs:
+            return _("Nothing was begun in this folder.")
         if all(run.kind == DONE for run in runs):
             return _("All {count} runs are done.").format(count=len(runs))
+        if any(run.kind in AT_WORK for run in runs):
+            text = _("{standing} A process that no window has begun does this; Go on does other runs beside it.")
+            return text.format(standing=self.standing(runs))
         return _("{standing} Nothing runs now; Go on does the rest.").format(standing=self.standing(runs))
 
     def _at_work(self, run: RunView) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -14,9 +15,9 @@ from typing import Protocol
 
 from MedSegDLLib.atomic import output_errors, replacing
 from MedSegDLLib.errors import InputError, WorkerError
-from MedSegDLLib.worker_process import PYTHON_REMEDY
+from MedSegDLLib.worker_process import PYTHON_REMEDY, describe_end
 
-from ..training.run_folder import DONE, FAILED, STOPPED, RunFolder, Status
+from ..training.run_folder import DONE, FAILED, STOP, STOPPED, WAITING, RunFolder, Status
 from .python_process import training_environment
 
 _PROGRAM = "MedSegTrainLib.benchmark.background"
@@ -28,6 +29,9 @@ class Process(Protocol):
     """What is used of subprocess.Popen."""
 
     def poll(self) -> int | None: ...
+
+    def kill(self) -> None:
+        """End it at once, with what it has started."""
 
 
 Spawn = Callable[[Sequence[str], dict[str, str], Path], Process]
@@ -46,11 +50,23 @@ class Options:
     data: str = ""
 
 
+class _Background(subprocess.Popen):
+    """With a process group of its own: Slicer's Python runs behind a launcher, and would outlive that one alone."""
+
+    def kill(self) -> None:
+        if os.name == "posix":
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        else:
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.pid)], capture_output=True, check=False)
+        self.wait()
+
+
 def spawn(command: Sequence[str], environment: dict[str, str], log: Path) -> Process:
     """A process that does not end with this one; what it prints goes into the log. Raises OSError."""
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     with open(log, "ab") as output:
-        return subprocess.Popen(
+        return _Background(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -82,6 +98,11 @@ class Session:
     @property
     def status(self) -> Status:
         return self._folder.status()
+
+    @property
+    def is_own(self) -> bool:
+        """It was started from here, rather than by an earlier window."""
+        return self._process is not None
 
     @property
     def is_alive(self) -> bool:
@@ -130,16 +151,32 @@ class Session:
         """Pause, continue or stop. Raises InputError where nothing runs, OutputError."""
         self._folder.ask(request)
 
+    def stop(self) -> None:
+        """End it after its present step; one that has not said anything yet has begun nothing, and ends at once.
+
+        Raises InputError where nothing runs, OutputError.
+        """
+        if self.is_starting and self._process.poll() is None:
+            self._process.kill()
+            self._process = None
+        else:
+            self.ask(STOP)
+
     def failure(self) -> WorkerError | None:
-        """Why it ended before its time; None where it lives, has done what it was to do, or was stopped."""
+        """Why it ended before its time; None where it lives, has done its work, was stopped, or never began."""
         status = self.status
         if self.is_alive or (not self.is_starting and status.state in (DONE, STOPPED)):
             return None
         if status.state == FAILED and not self.is_starting:
             return WorkerError(status.message, details=self._log_tail())
-        if self._process is None:
-            return None  # of an earlier window: killed, or the computer was switched off; going on mends it
-        return WorkerError("The benchmark's process ended at once.", "Its log says more.", self._log_tail())
+        if self._process is not None:
+            ended = describe_end(self._process.poll() or 0)
+        elif status.state != WAITING:  # of an earlier window
+            ended = "is gone without a word: killed, or the computer was switched off"
+        else:
+            return None
+        remedy = "What is done stays, and Go on does the rest. The log says more."
+        return WorkerError(f"The benchmark's process {ended}.", remedy, self._log_tail())
 
     def _log_tail(self) -> str:
         with suppress(OSError):
