@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from MedSegDLLib.errors import InputError
+from MedSegDLLib.errors import CancelledError, InputError
 from MedSegTrainLib.benchmark.folder import Benchmark, create
 from MedSegTrainLib.benchmark.plan import Plan, parse_plan
 from MedSegTrainLib.benchmark.runs import Result, Run
@@ -83,6 +83,10 @@ def fails_for_fcnn(task: Task, run: Run) -> Result:
     return at_once(task, run)
 
 
+def is_stopped(task: Task, run: Run) -> Result:
+    raise CancelledError("Stopped after step 3 of 9.", "It goes on.")
+
+
 def raises_what_nobody_expected(task: Task, run: Run) -> Result:
     print("about to divide")
     raise ZeroDivisionError("division by zero")
@@ -101,11 +105,14 @@ def goes_on_step_by_step(task: Task, run: Run) -> Result:
     """Ten steps of a tenth of a second, kept as a training keeps its checkpoint; begun anew, it goes on from there."""
     counted(run)
     run.training.mkdir(parents=True, exist_ok=True)
-    kept = run.training / "steps.txt"
-    while (steps := int(kept.read_text()) if kept.exists() else 0) < 10:
+    while (done := len(steps_of(run))) < 10:
         time.sleep(0.1)
-        (run.training / "next.txt").write_text(str(steps + 1))
-        os.replace(run.training / "next.txt", kept)
-        with open(run.training / "all.txt", "a") as file:
-            file.write(f"{steps + 1}\n")
+        with open(run.training / "steps.txt", "a") as file:
+            file.write(f"{done + 1}\n")
     return Result(rows(run), {"seconds": {"training": 1.0}})
+
+
+def steps_of(run: Run) -> list[int]:
+    """Those that were done of `goes_on_step_by_step`, in the order in which they were."""
+    kept = run.training / "steps.txt"
+    return list(map(int, kept.read_text().split())) if kept.exists() else []

@@ -47,7 +47,7 @@ def test_status_names_every_run(tmp_path, capsys):
     made = makers.benchmark(tmp_path)
     first, second, third = made.runs[:3]
     with first.claimed():
-        first.finish(Result(makers.rows(first)))
+        first.finish(Result(makers.rows(first), {"seconds": {"training": 60.0, "judging": 12.0}}))
     with second.claimed():
         second.note(FAILED, "No luck.")
     with third.claimed():
@@ -56,7 +56,8 @@ def test_status_names_every_run(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["balls/unet/fold-0-seed-0", "done"]
     assert "failed on" in lines[1] and lines[1].endswith("No luck.") and "running on" in lines[2]
-    assert lines[-1] == "toy: 1 done, 1 failed, 1 running, 3 waiting."
+    assert lines[-2] == "toy: 1 done, 1 failed, 1 running, 3 waiting."
+    assert lines[-1] == "One after another, the 5 runs left would take about 6 min."
 
 
 def test_status_for_programs(tmp_path, capsys):

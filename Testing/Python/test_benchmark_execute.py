@@ -19,12 +19,14 @@ from MedSegDLLib.bundle import Bundle
 from MedSegDLLib.errors import DeviceError, InputError
 from MedSegDLLib.files import write_volume
 from MedSegDLLib.volume import Volume
-from MedSegTrainLib.benchmark import call
+from MedSegTrainLib.benchmark import call, execute
+from MedSegTrainLib.benchmark.clock import Clock
 from MedSegTrainLib.benchmark.folder import opened
 from MedSegTrainLib.benchmark.objects import object_precision
 from MedSegTrainLib.benchmark.order import orders
 from MedSegTrainLib.benchmark.plan import parse_plan
 from MedSegTrainLib.benchmark.runs import FAILED, Run
+from MedSegTrainLib.benchmark.same_data import begin_on
 from MedSegTrainLib.benchmark.selection import select
 from MedSegTrainLib.data.dataset import Case
 from training_makers import write_cases
@@ -196,6 +198,39 @@ def test_channels_and_structures_are_chosen_by_name(data):
         chosen(data, structures=["black ball"])
     with pytest.raises(InputError, match="no channel 'PET'"):
         chosen(data, channels=["PET"])
+
+
+def test_a_baseline_is_tuned_without_the_test_cases(data, tmp_path, monkeypatch):
+    seen = []
+
+    class Spy:
+        def fit(self, cases):
+            seen.extend(case.name for case in cases)
+
+        def save(self, folder):
+            pass
+
+    monkeypatch.setattr(execute, "create_baseline", lambda name, labels, **parameters: Spy())
+    order = orders(parse_plan(plan_data(networks=[])))[0]
+    execute._fitted(Run(tmp_path / "runs", order), chosen(data), Clock())
+    test = {case.name for case in chosen(data).test}
+    assert len(seen) == len(set(seen)) == 6 and len(test) == 3 and not test & set(seen)
+
+
+def test_a_training_does_not_go_on_with_other_cases(data, tmp_path, capsys):
+    """Which may be in other folds by then: it might have learned from what it is to be judged on."""
+    run = Run(tmp_path / "runs", orders(parse_plan(plan_data()))[0])
+    run.training.mkdir(parents=True)
+    (run.training / "last.ckpt").touch()
+    for _ in range(2):  # begun by a version that noted nothing, and since then
+        begin_on(run, chosen(data))
+        assert (run.training / "last.ckpt").exists() and not capsys.readouterr().out
+    write_cases(tmp_path / "more", 10)
+    for part in ("images", "labels"):
+        (tmp_path / "more" / part / "case_09.nii.gz").rename(data / "balls" / part / "case_09.nii.gz")
+    begin_on(run, chosen(data))
+    assert "The data set has changed" in capsys.readouterr().out and not run.training.exists()
+    assert (run.folder / "training.other-data" / "last.ckpt").exists(), "nothing is lost"
 
 
 def test_the_same_cases_are_known_again_elsewhere(data, tmp_path):

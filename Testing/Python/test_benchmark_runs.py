@@ -17,11 +17,13 @@ import pytest
 import benchmark_makers as makers
 from MedSegDLLib.errors import InputError, OutputError
 from MedSegTrainLib.benchmark import runs as runs_file
+from MedSegTrainLib.benchmark.durations import Durations
 from MedSegTrainLib.benchmark.folder import create, opened, summary
 from MedSegTrainLib.benchmark.launch import launch
-from MedSegTrainLib.benchmark.queue import Budget, Queue
+from MedSegTrainLib.benchmark.queue import Budget, Queue, Rest
 from MedSegTrainLib.benchmark.runs import DONE, FAILED, RUNNING, WAITING, BusyError, Result
 from MedSegTrainLib.benchmark.schedulers import serial
+from MedSegTrainLib.benchmark.task import Outcome
 from run import ROOT
 
 
@@ -153,6 +155,14 @@ def test_a_failure_tells_its_reason_stops_nobody_and_is_tried_again(made):
     assert summary([run.state() for run in made.runs]) == "6 done"
 
 
+def test_a_training_that_was_stopped_is_no_failure(made):
+    task = makers.tasks(made, "is_stopped")[0]
+    outcome = launch(task)
+    assert (outcome.outcome, outcome.reason) == ("stopped", "Stopped after step 3 of 9. It goes on.")
+    assert task.run.state().name == WAITING and task.run.state().reason == outcome.reason
+    assert launch(makers.tasks(made, "at_once")[0]).outcome == DONE
+
+
 def test_what_nobody_expected_is_told_in_a_line_and_in_full_in_the_log(made):
     task = makers.tasks(made, "raises_what_nobody_expected")[0]
     assert launch(task).reason == "ZeroDivisionError: division by zero"
@@ -193,23 +203,17 @@ def test_a_kill_in_the_middle_loses_nothing(who, made):
     packages = [str(ROOT / "MedSegDL"), str(ROOT / "MedSegTrain"), str(ROOT / "Testing" / "Python")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
     caller = subprocess.Popen([sys.executable, "-c", CALL, str(made.folder)], env=environment)
-    until(lambda: steps(run) >= 3)
+    until(lambda: len(makers.steps_of(run)) >= 3)
     assert run.state().name == RUNNING
     os.kill(run.state().pid if who == "the run's process" else caller.pid, signal.SIGKILL)
     caller.wait(20)
     until(lambda: run.state().name != RUNNING)
-    before = steps(run)
-    assert before < 10, "neither outlives the other"
+    assert len(makers.steps_of(run)) < 10, "neither outlives the other"
     if who == "the run's process":
         assert run.state().name == FAILED and "signal 9" in run.state().reason
     assert launch(makers.tasks(made, "goes_on_step_by_step")[0]).outcome == DONE
-    done = list(map(int, (run.training / "all.txt").read_text().split()))
-    assert done == list(range(1, 11)) and makers.begun(made) == [run.name] * 2, "it went on where it was"
-
-
-def steps(run) -> int:
-    kept = run.training / "steps.txt"
-    return int(kept.read_text()) if kept.exists() else 0
+    assert makers.steps_of(run) == list(range(1, 11)), "it went on where it was"
+    assert makers.begun(made) == [run.name] * 2
 
 
 FULL = (
@@ -266,6 +270,27 @@ def test_no_run_is_started_that_would_not_end_in_time(made):
         now[0] += 15
     assert started == ["threshold", "fcnn", "threshold"], "an unknown one, one of 20 of 35 seconds; none of 40"
     assert [task.run.name for task in queue.left] == ["balls/unet/fold-1-seed-0"]
+
+
+def test_what_is_left_takes_as_long_as_the_like_of_it_did(made):
+    durations = Durations()
+    names = [run.name for run in made.runs]
+    assert durations.of_all(names) is None and durations.expected(names[0]) is None
+    for seconds in (30.0, 3600.0, 34.0):  # the computer slept during one
+        durations.learn("balls/unet/fold-0-seed-0", seconds)
+    durations.learn("balls/fcnn/fold-0-seed-0", 10.0)
+    assert durations.expected("balls/unet/fold-1-seed-0") == 34
+    assert durations.of_all(["balls/unet/fold-3-seed-0", "balls/fcnn/fold-1-seed-0"]) == 44
+    assert durations.of_all(["balls/threshold/fold-0-seed-0"]) == 22  # of which nothing is known
+
+
+def test_the_rest_is_told_after_every_run(made):
+    told = []
+    queue = Queue(makers.tasks(made, "at_once"), ends=lambda outcome, rest: told.append(rest))
+    first, second = queue.take(), queue.take()
+    queue.ended(Outcome(first.run.name, DONE, seconds=60.0))
+    queue.ended(Outcome(second.run.name, FAILED, "No luck.", 1.0))
+    assert told == [Rest(5, 5 * 60 / 2), Rest(4, 4 * 60)]
 
 
 def test_a_benchmark_written_down_is_the_same(made):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,8 +18,8 @@ from MedSegDLLib.errors import DeviceError, InputError, WorkerError
 from MedSegTrainLib.benchmark.clusters import client_of
 from MedSegTrainLib.benchmark.folder import summary
 from MedSegTrainLib.benchmark.queue import Budget, Queue
-from MedSegTrainLib.benchmark.runs import DONE, RUNNING
-from MedSegTrainLib.benchmark.schedulers import on_dask, one_per_gpu, visible_gpus
+from MedSegTrainLib.benchmark.runs import DONE, FAILED, RUNNING
+from MedSegTrainLib.benchmark.schedulers import on_dask, one_per_gpu, serial, visible_gpus
 from run import ROOT
 
 
@@ -87,8 +89,7 @@ def test_a_worker_is_killed_in_the_middle_and_all_runs_are_done_none_twice(made,
     assert [outcome.outcome for outcome in queue.outcomes] == [DONE] * 6
     assert summary([run.state() for run in made.runs]) == "6 done"
     for run in made.runs:
-        steps = list(map(int, (run.training / "all.txt").read_text().split()))
-        assert steps == list(range(1, 11)), "every step once, though two processes did them where one was killed"
+        assert makers.steps_of(run) == list(range(1, 11)), "every step once, also where a process was killed"
     begun = makers.begun(made)
     assert {name: begun.count(name) for name in begun} == {
         run.name: 1 + (run.name == interrupted.name) for run in made.runs
@@ -100,8 +101,8 @@ def killed_in_the_middle(made, workers):
     end = time.monotonic() + 60
     while time.monotonic() < end:
         for run in made.runs:
-            state, steps = run.state(), run.training / "steps.txt"
-            if state.name == RUNNING and steps.exists() and 3 <= int(steps.read_text()) <= 6:
+            state = run.state()
+            if state.name == RUNNING and 3 <= len(makers.steps_of(run)) <= 6:
                 worker = parent_of(state.pid)
                 assert worker in workers.values()
                 os.kill(worker, signal.SIGKILL)
@@ -114,6 +115,74 @@ def parent_of(pid: int) -> int:
     import psutil
 
     return psutil.Process(pid).ppid()
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """A scheduler and its worker, as 'dask scheduler' and 'dask worker' start them, and where they are found."""
+    file = tmp_path / "scheduler.json"
+    places = ["--scheduler-file", str(file), "--no-dashboard"]
+    with (tmp_path / "dask.log").open("w") as log:
+        started = [
+            subprocess.Popen([sys.executable, "-m", f"distributed.cli.{what}", *places, *more], stderr=log)
+            for what, more in (("dask_scheduler", ["--port", "0"]), ("dask_worker", ["--nthreads", "1"]))
+        ]
+        until(file.exists)
+        yield *started, json.loads(file.read_text())["address"]
+        for process in started:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_scheduler_that_is_gone_is_said_and_what_is_done_is_not_done_again(tmp_path, processes):
+    made, (scheduler, worker, address) = makers.benchmark(tmp_path / "runs", only_folds=[0]), processes
+    queue = Queue(makers.tasks(made, "goes_on_step_by_step"))
+    with client_of(address, 0) as client, pytest.raises(WorkerError, match="scheduler is lost. Start the scheduler"):
+        threading.Thread(target=lambda: (until(lambda: queue.outcomes), scheduler.kill()), daemon=True).start()
+        on_dask(queue, client)
+    worker.terminate()
+    worker.wait(60)
+    done = [outcome.name for outcome in queue.outcomes]
+    assert 1 <= len(done) < 3 and queue.left
+    again = Queue(makers.tasks(made, "goes_on_step_by_step"))
+    serial(again)
+    assert summary([run.state() for run in made.runs]) == "3 done"
+    assert not {outcome.name for outcome in again.outcomes} & set(done)
+    for run in made.runs:
+        assert makers.steps_of(run) == list(range(1, 11))
+
+
+def test_a_cluster_without_a_worker_is_said(monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("MedSegTrainLib.benchmark.clusters._SECONDS_FOR_A_WORKER", 0.5)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(WorkerError, match="has given no worker. See in its queue"),
+        client_of(empty.scheduler_address, 0),
+    ):
+        raise AssertionError("there is nobody")
+
+
+def test_what_a_worker_raises_is_told(made, monkeypatch):
+    def launch(task):
+        raise OSError("the worker's disk is gone")
+
+    monkeypatch.setattr("MedSegTrainLib.benchmark.schedulers.launch", launch)
+    queue = Queue(makers.tasks(made, "at_once"))
+    with client_of("local", 1) as client:
+        on_dask(queue, client, at_once=3)
+    assert [outcome.outcome for outcome in queue.outcomes] == [FAILED] * 6
+    assert {outcome.reason for outcome in queue.outcomes} == {"The cluster gave it up: the worker's disk is gone"}
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
 
 
 def test_a_budget_holds_on_a_cluster_too(made):

@@ -10,14 +10,17 @@ from MedSegDLLib.bundle import WEIGHTS, Bundle, Specification
 from MedSegDLLib.engine.predictor import Predictor
 from MedSegDLLib.engine.torch_runtime import load_network
 from MedSegDLLib.errors import DeviceError, ModelError, OutputError
+from MedSegDLLib.files import write_volume
 from MedSegDLLib.models import find_model
 from MedSegTrainLib.cli import main
 from MedSegTrainLib.training import estimate as estimate_module
 from MedSegTrainLib.training import export as export_module
+from MedSegTrainLib.training import run_command
 from MedSegTrainLib.training.checkpoints import trained_weights
 from MedSegTrainLib.training.estimate import estimate, memory_bytes
 from MedSegTrainLib.training.export import export_bundle, install
 from MedSegTrainLib.training.fine_tune import load_initial
+from MedSegTrainLib.training.for_dataset import prepared
 from MedSegTrainLib.training.machine import Machine
 from MedSegTrainLib.training.model_card import recipe_of
 from MedSegTrainLib.training.module import SegmentationModule
@@ -210,6 +213,18 @@ def test_the_head_of_other_structures_starts_anew(exported, count):
         assert torch.equal(value, before[name] if "heads" in name else expected[name])
 
 
+def test_the_first_layer_of_other_channels_starts_anew(exported):
+    two = {"network": recipe_data()["medseg"]["network"] | {"in_channels": 2}, "channels": ["CT", "PET"]}
+    recipe = tiny_recipe(medseg=two)
+    module = fresh(recipe)
+    before = {name: value.clone() for name, value in module.network.state_dict().items()}
+    words = load_initial(module.network, recipe.spec, exported.folder)
+    assert words.endswith("Fresh: encoder.0.0.0.weight.")
+    expected = load_network(exported).state_dict()
+    for name, value in module.network.state_dict().items():
+        assert torch.equal(value, before[name] if name == "encoder.0.0.0.weight" else expected[name])
+
+
 def test_a_bundle_of_another_network_is_refused(exported):
     recipe = tiny_recipe(medseg=DETECTOR)
     with pytest.raises(ModelError, match="'nnunet' of 3 dimensions.* fit the network 'mask-rcnn' of 2"):
@@ -307,16 +322,29 @@ def test_a_network_is_trained_on_a_data_set(tmp_path, capsys, monkeypatch):
     ):
         assert main([*command, *more]) == 2
         assert words in capsys.readouterr().err
+    for part, volume in zip(("images", "labels"), balls(6)):
+        write_volume(volume, data / part / "late.nii.gz")
+    assert main(command) == 0
+    assert "Not in the splits of this folder, and not used: 1 case, such as 'late'" in capsys.readouterr().out
     assert RunFolder(tmp_path / "run").status().state == "done"
+
+
+def test_a_stop_is_heeded_while_cases_are_prepared(tmp_path, capsys, monkeypatch):
+    def asked_to_stop(*arguments):
+        RunFolder(tmp_path / "run").ask("stop")
+        return prepared(*arguments)
+
+    monkeypatch.setattr(run_command, "prepared", asked_to_stop)
+    data, recipe = write_cases(tmp_path / "data", 4), write_recipe(tmp_path / "r.yaml", unnamed_structures())
+    command = ["train", str(recipe), "--dataset", str(data), "--cpu", "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--output", str(tmp_path / "run")]) == 2
+    assert RunFolder(tmp_path / "run").status().state == "stopped" and not list(tmp_path.glob("cache/*/*"))
 
 
 def test_a_recipe_is_trained_on_another_fold_and_on_no_other_structures(tmp_path, capsys):
     data = write_cases(tmp_path / "data", 6)
-    labels = [label | {"name": f"structure {label['value']}"} for label in recipe_data()["medseg"]["labels"]]
-    changes = (
-        nested("medseg", labels=labels) | nested("optimisation", steps=2) | {"data": {"name": "theirs", "folds": 3}}
-    )
-    recipe = write_recipe(tmp_path / "r.yaml", recipe_data(**changes))
+    changes = nested("optimisation", steps=2) | {"data": {"name": "theirs", "folds": 3}}
+    recipe = write_recipe(tmp_path / "r.yaml", unnamed_structures(**changes))
     command = ["train", str(recipe), "--dataset", str(data), "--cpu", "--cache", str(tmp_path / "cache")]
     assert main([*command, "--fold", "2", "--output", str(tmp_path / "run")]) == 0
     assert read_recipe(tmp_path / "run" / "recipe.yaml").data == Data(name="data", folds=3, fold=2)
@@ -337,6 +365,12 @@ def test_a_recipe_is_trained_on_another_fold_and_on_no_other_structures(tmp_path
         rest = ["--dataset", str(data), "--cpu", "--output", str(tmp_path / "other")]
         assert main(["train", *arguments, *rest]) == 2
         assert words in capsys.readouterr().err
+
+
+def unnamed_structures(**changes) -> dict:
+    """A recipe for cases of which only the values are known."""
+    labels = [label | {"name": f"structure {label['value']}"} for label in recipe_data()["medseg"]["labels"]]
+    return recipe_data(**nested("medseg", labels=labels), **{"data": {"folds": 3}} | changes)
 
 
 def measure_and_train_again(command, data, run, capsys) -> None:

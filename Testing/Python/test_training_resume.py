@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
-from MedSegDLLib.errors import CancelledError, InputError, MedSegError, ModelError, OutputError
-from MedSegTrainLib.training import checkpoints
+from MedSegDLLib.errors import CancelledError, InputError, MedSegError, ModelError, OutputError, WorkerError
+from MedSegTrainLib.training import checkpoints, run_folder
+from MedSegTrainLib.training import train as train_file
 from MedSegTrainLib.training.checkpoints import BEST, LAST, PREVIOUS, is_whole, newest_whole, trained_weights
 from MedSegTrainLib.training.recipe import read_recipe
 from MedSegTrainLib.training.run_folder import CONTINUE, DONE, FAILED, PAUSE, PAUSED, STOP, STOPPED, RunFolder
@@ -49,18 +52,19 @@ def assert_same_training(folder: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "patches",
+    ("when", "last_step"),
     [
-        37 * 2,  # in the middle of the second epoch
-        pytest.param(50 * 2, marks=pytest.mark.slow),  # after its last step and validation
+        (("--kill-at", "74"), 37),  # in the middle of the second epoch
+        (("--kill-validating-at", "9"), 50),  # in the middle of the second validation
+        pytest.param(("--kill-at", "100"), 50, marks=pytest.mark.slow),  # after its last step and validation
     ],
 )
-def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, undisturbed, patches):
-    process = training_process(tmp_path / "run", "--kill-at", str(patches))
+def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, undisturbed, when, last_step):
+    process = training_process(tmp_path / "run", *when)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, output
     folder = RunFolder(tmp_path / "run")
-    assert not folder.status().has_process and 30 <= newest_step(tmp_path / "run") <= patches // 2
+    assert not folder.status().has_process and 30 <= newest_step(tmp_path / "run") <= last_step
     run(tmp_path / "run")
     assert_same_training(tmp_path / "run", undisturbed)
     assert folder.status().state == DONE
@@ -114,6 +118,34 @@ def test_the_end_of_a_jobs_time_stops_a_training_in_order(tmp_path):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SLURM's signal")
+def test_slurm_takes_the_computer_in_the_middle_of_a_validation_and_gives_another(tmp_path, undisturbed, monkeypatch):
+    """Lightning would save at once: the weights' average in place of the weights, and half a validation."""
+    asked = in_a_job_of_slurm(tmp_path, monkeypatch)
+    recipe, folder = tiny_recipe(), tmp_path / "run"
+    training, validation = samples(recipe, range(3)), samples(recipe, (7, 8))
+    noticing = [Asking(validation[0], 2, lambda: os.kill(os.getpid(), signal.SIGUSR1)), validation[1]]
+    with pytest.raises(CancelledError, match="Stopped after step 25 of 60. SLURM was asked for another turn"):
+        train(recipe, folder, training, noticing, devices="cpu")
+    assert asked.read_text() == "requeue 7\n"
+    assert RunFolder(folder).status().state == STOPPED and newest_whole(folder)[0].name == "hpc_ckpt_1.ckpt"
+    train(recipe, folder, training, validation, devices="cpu")
+    assert_same_training(folder, undisturbed)
+
+
+def in_a_job_of_slurm(folder: Path, monkeypatch) -> Path:
+    """As the only process of one; what SLURM is asked for is written into the file that is returned."""
+    asked, command = folder / "asked.txt", folder / "bin" / "scontrol"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@" > "{asked}"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    names = {"JOB_ID": 7, "JOB_NAME": "t", "NNODES": 1, "NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0}
+    for name, value in names.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    return asked
+
+
 def test_a_paused_training_waits_until_it_is_asked_to_go_on(tmp_path, undisturbed):
     folder, seen = RunFolder(tmp_path), []
 
@@ -158,14 +190,15 @@ def test_a_paused_training_can_be_stopped(tmp_path):
 class FullDisk:
     """A file on a disk that becomes full while it is written."""
 
-    def __init__(self, file):
-        self._file, self._room = file, 40_000
+    def __init__(self, file, room: int):
+        self._file, self._room = file, room
 
     def write(self, data) -> int:
+        self._file.write(data[: max(0, self._room)])
         self._room -= len(data)
         if self._room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self._file.write(data)
+        return len(data)
 
     def __getattr__(self, name):
         return getattr(self._file, name)
@@ -177,18 +210,23 @@ class FullDisk:
         self._file.close()
 
 
-def test_a_full_disk_is_said_and_the_checkpoint_before_stays_whole(tmp_path, undisturbed, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "room", "file", "step"), [(checkpoints, 40_000, ".ckpt", 10), (run_folder, 30, "events.jsonl", 20)]
+)
+def test_a_full_disk_is_said_and_the_checkpoint_before_stays_whole(
+    tmp_path, undisturbed, monkeypatch, module, room, file, step
+):
     def fill():
-        monkeypatch.setattr(checkpoints, "open", lambda *a: FullDisk(open(*a)), raising=False)
+        monkeypatch.setattr(module, "open", lambda *a, **k: FullDisk(open(*a, **k), room), raising=False)
 
     recipe = tiny_recipe()
     training = samples(recipe, range(3))
     training[0] = Asking(training[0], 10, fill)
-    with pytest.raises(OutputError, match=".ckpt' could not be written: the disk is full. Free some space"):
+    with pytest.raises(OutputError, match=f"{file}' could not be written: the disk is full. Free some space"):
         train(recipe, tmp_path, training, samples(recipe, (7, 8)), devices="cpu")
     folder = RunFolder(tmp_path)
     assert folder.status().state == FAILED and "the disk is full" in folder.status().message
-    assert is_whole(tmp_path / LAST) and newest_step(tmp_path) == 10
+    assert is_whole(tmp_path / LAST) and newest_step(tmp_path) == step
     assert not list(tmp_path.glob(".*.ckpt"))  # nothing half written takes up what little room there is
     monkeypatch.undo()
     run(tmp_path)
@@ -224,6 +262,36 @@ def test_where_all_checkpoints_are_damaged_nothing_is_started_anew(tmp_path):
         (tmp_path / name).write_bytes(b"PK nothing")
     with pytest.raises(ModelError, match="All checkpoints in .* are damaged: .*Delete them to start anew"):
         run(tmp_path)
+
+
+def test_what_is_no_checkpoint_of_this_network_is_said(tmp_path):
+    for content, words in (
+        ({"state_dict": {"network.other": torch.ones(1)}}, "is a checkpoint of another network: its 'network.other'"),
+        (None, "is no checkpoint, or is damaged. Delete it"),
+    ):
+        if content:
+            torch.save(content, tmp_path / LAST)
+        else:
+            with zipfile.ZipFile(tmp_path / LAST, "w") as file:
+                file.writestr("a.txt", "whole, but of something else")
+        with pytest.raises(ModelError, match=words):
+            run(tmp_path)
+
+
+def test_an_early_stop_comes_where_it_would_have_come(tmp_path, monkeypatch):
+    plan = {"steps": 40, "steps_per_epoch": 2, "learning_rate": 1e-12, "early_stop_epochs": 2}
+    with pytest.raises(CancelledError, match="after step 4"):
+        interrupted(tmp_path, 2 * 4, lambda: RunFolder(tmp_path).ask(STOP), optimisation=plan)
+    with monkeypatch.context() as patch, pytest.raises(OutputError):
+        patch.setattr(train_file, "write_facts", refuse)
+        interrupted(tmp_path, -1, None, optimisation=plan)
+    assert newest_step(tmp_path) == 6  # all is done but to say so
+    interrupted(tmp_path, -1, None, optimisation=plan)
+    assert [event["step"] for event in RunFolder(tmp_path).events()] == [2, 4, 6] and newest_step(tmp_path) == 6
+
+
+def refuse(*_):
+    raise OutputError("'training.json' could not be written: the disk is full.")
 
 
 def test_the_best_checkpoint_is_that_of_the_best_epoch(undisturbed):
@@ -269,6 +337,32 @@ def test_a_finished_training_is_not_trained_again_and_a_longer_one_goes_on(tmp_p
     assert (tmp_path / LAST).stat().st_mtime_ns == before
     run(tmp_path, optimisation={"steps": 30})
     assert newest_step(tmp_path) == 30
+
+
+def test_what_is_changed_of_a_recipe_is_heeded_from_then_on(tmp_path):
+    run(tmp_path, optimisation={"steps": 2, "steps_per_epoch": 2, "schedule": "constant"})
+    changed = {"learning_rate": 0.001, "weight_decay": 0.5, "schedule": "constant"}
+    run(tmp_path, optimisation={"steps": 6, "steps_per_epoch": 2} | changed)
+    rates = [event["learning_rate"] for event in RunFolder(tmp_path).events()]
+    assert rates == pytest.approx([0.02, 0.001, 0.001])
+    group = torch.load(tmp_path / LAST, weights_only=True)["optimizer_states"][0]["param_groups"][0]
+    assert (group["weight_decay"], group["initial_lr"]) == (0.5, 0.001)
+
+
+@pytest.mark.parametrize("change", [{"optimiser": "sgd"}, {"averaging_decay": 0.0}])
+def test_what_a_training_cannot_go_on_from_is_refused(tmp_path, change):
+    run(tmp_path, optimisation={"steps": 2})
+    with pytest.raises(InputError, match=f"cannot go on with another optimisation.{next(iter(change))}. Leave it"):
+        run(tmp_path, optimisation={"steps": 4} | change)
+
+
+def test_the_death_of_another_process_is_said(tmp_path):
+    def lose_the_connection():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:537] Read error: Connection reset by peer.")
+
+    with pytest.raises(WorkerError, match="Another process of this training has ended.* goes on from the last"):
+        interrupted(tmp_path, 2 * 12, lose_the_connection)
+    assert RunFolder(tmp_path).status().state == FAILED and newest_step(tmp_path) == 10
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,12 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from MedSegDLLib.errors import DeviceError, InputError
 from MedSegTrainLib.data.case import IGNORE
+from MedSegTrainLib.training import journal
 from MedSegTrainLib.training import machine as machine_module
 from MedSegTrainLib.training.averaging import Averaging
 from MedSegTrainLib.training.checkpoints import LAST, PREVIOUS, read_checkpoint, trained_weights
 from MedSegTrainLib.training.facts import read_facts
 from MedSegTrainLib.training.machine import Machine
 from MedSegTrainLib.training.module import SegmentationModule, told_at_once
+from MedSegTrainLib.training.pace import Pace
 from MedSegTrainLib.training.recipe import Optimisation, Recipe
 from MedSegTrainLib.training.run_folder import RunFolder
 from MedSegTrainLib.training.schedule import Schedule, rate_factor
@@ -77,6 +83,50 @@ def test_learning_rates(schedule, halfway, end):
     assert rate_factor(how, 0, 100) == 0.25
 
 
+def test_how_many_validations_are_left():
+    schedule = Schedule(60, 25, epochs_per_validation=1)
+    assert [schedule.validations_after(step) for step in (0, 24, 25, 49, 59, 60)] == [3, 3, 2, 2, 1, 0]
+    assert Schedule(60, 25).validations_after(0) == 0
+
+
+# Remaining time
+
+
+def test_the_rest_takes_as_long_as_what_was_done():
+    pace = Pace()
+    assert pace.remaining_seconds(10, 1) is None
+    pace.stepped(4, 2.0)
+    assert pace.remaining_seconds(10, 3) == 5  # of validations nothing is known
+    pace.validated(20.0)
+    assert pace.remaining_seconds(10, 3) == 65
+    for seconds in (1.0, 1.0, 1.0, 5.0):  # every fifth step waits for its patches
+        pace.stepped(1, seconds)
+    assert pace.remaining_seconds(100, 0) == pytest.approx(100 * (0.5 + 1 + 1 + 1 + 3) / 5)
+
+
+def test_an_hour_in_which_the_computer_slept_is_not_expected_again(tmp_path, monkeypatch):
+    class Clock:
+        asleep = 0.0
+
+        def monotonic(self):
+            return time.monotonic() + self.asleep
+
+    def sleep():
+        clock.asleep += 3600
+        return sample()
+
+    clock = Clock()
+    monkeypatch.setattr(journal, "time", clock)
+    (sample,) = samples(tiny_recipe(), range(1))
+    plan = {"steps": 24, "steps_per_epoch": 2, "batch": 1}
+    calls = iter(range(10**6))
+    training = [lambda: sleep() if next(calls) == 12 else sample()]
+    _, events = quick(tmp_path, training, optimisation=plan, validation={"patches": 1})
+    longest = max(events, key=lambda event: event["seconds"])
+    assert longest["seconds"] > 3600 and longest["epoch"] < 10
+    assert all(event["remaining_seconds"] < 60 for event in events)
+
+
 # Devices
 
 
@@ -114,6 +164,28 @@ def test_devices(gpus):
     for wrong in ("many", 0):
         with pytest.raises(InputError, match="is no number of devices. Say auto, cpu, gpu or how many GPUs"):
             Machine.choose(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "devices", "nodes", "fits"),
+    [
+        ({"NNODES": 1, "NTASKS": 1}, 1, 1, True),
+        ({"NNODES": 2, "NTASKS": 8, "NTASKS_PER_NODE": 4}, 4, 2, True),
+        ({"NNODES": 1, "NTASKS": 8}, 1, 1, False),  # cores were meant, or each would train by itself
+        ({"NNODES": 2, "NTASKS": 8, "NTASKS_PER_NODE": 4}, 4, 1, False),
+        ({"NNODES": 1, "NTASKS": 2}, 2, 1, False),
+        ({"NNODES": 1, "NTASKS": 8, "JOB_NAME": "bash"}, 1, 1, True),  # at somebody's hand
+    ],
+)
+def test_slurm_starts_those_that_train_together(gpus, monkeypatch, given, devices, nodes, fits):
+    gpus(4)
+    for name, value in given.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    if fits:
+        assert Machine.choose(devices, nodes=nodes) == Machine("gpu", devices, nodes)
+    else:
+        with pytest.raises(InputError, match=f"SLURM starts other.*--nodes={nodes} --ntasks-per-node={devices} and"):
+            Machine.choose(devices, nodes=nodes)
 
 
 def test_a_batch_is_shared_out():
@@ -397,12 +469,49 @@ def test_nothing_to_train_on(tmp_path):
         train(recipe, tmp_path, samples(recipe, (0,)), devices="cpu")
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one_does(tmp_path, trained):
-    process = training_process(tmp_path, "--devices", "2")
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory):
+    """The folder of a training by two processes, which its first one started."""
+    folder = tmp_path_factory.mktemp("by_two")
+    process = training_process(folder, "--devices", "2")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    ours, theirs = RunFolder(tmp_path).events(), RunFolder(trained[0]).events()
+    return folder
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(by_two, trained):
+    ours, theirs = RunFolder(by_two).events(), RunFolder(trained[0]).events()
     assert [event["epoch"] for event in ours] == [1, 2, 3]
     assert ours[0]["dice"] == pytest.approx(theirs[0]["dice"], abs=0.15)
-    assert ours[-1]["dice"] > 0.8 and read_facts(tmp_path)["hardware"].startswith("2 x ")
+    assert ours[-1]["dice"] > 0.8 and read_facts(by_two)["hardware"].startswith("2 x ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_two_processes_of_slurm_are_killed_and_train_on_as_if_they_had_not_been(tmp_path, by_two):
+    assert processes_of_slurm(tmp_path, "--kill-at", "37") == [-signal.SIGKILL] * 2
+    assert read_checkpoint(tmp_path / LAST)["global_step"] == 30
+    assert processes_of_slurm(tmp_path) == [0, 0]
+    ours, theirs = RunFolder(tmp_path).events(), RunFolder(by_two).events()
+    assert [event["step"] for event in ours] == [25, 50, 60]
+    for name in ("loss", "validation_loss", "dice", "learning_rate"):
+        assert [event[name] for event in ours] == pytest.approx([event[name] for event in theirs], rel=1e-4)
+
+
+def processes_of_slurm(folder, *arguments) -> list[int]:
+    """How the two processes end that SLURM starts on one computer."""
+    job = {"JOB_ID": os.getpid(), "JOB_NAME": "train", "NODELIST": "127.0.0.1", "NODEID": 0}
+    job |= {"NNODES": 1, "NTASKS": 2, "NTASKS_PER_NODE": 2}
+    processes = [
+        training_process(
+            folder,
+            *("--devices", "2", *arguments),
+            **{f"SLURM_{name}": str(value) for name, value in (job | {"PROCID": n, "LOCALID": n}).items()},
+        )
+        for n in range(2)
+    ]
+    outputs = [process.communicate(timeout=240)[0] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert set(codes) <= {0, -signal.SIGKILL}, outputs
+    return codes

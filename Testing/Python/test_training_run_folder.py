@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from MedSegTrainLib.training.run_folder import (
     FAILED,
     PAUSE,
     PREPARING,
+    STOP,
     STOPPED,
     TRAINING,
     WAITING,
@@ -70,6 +72,7 @@ def test_a_session_says_how_it_stands(tmp_path):
         (CancelledError("Stopped after step 3.", "Go on."), STOPPED, "Stopped after step 3."),
         (OutputError("The disk is full.", "Free some space."), FAILED, "The disk is full. Free some space."),
         (ValueError("a bug"), FAILED, "ValueError: a bug"),
+        (KeyboardInterrupt(), STOPPED, "Interrupted."),
     ],
 )
 def test_how_a_session_ended_is_written(tmp_path, error, state, message):
@@ -130,6 +133,29 @@ def test_a_request_is_taken_once(tmp_path):
         RunFolder(tmp_path).ask(PAUSE)
         RunFolder(tmp_path).ask(CONTINUE)  # the last word counts
         assert (session.take_request(), session.take_request()) == (CONTINUE, "")
+
+
+def test_what_is_asked_while_a_request_is_read_is_not_lost(tmp_path, monkeypatch):
+    folder, read = RunFolder(tmp_path), Path.read_text
+
+    def read_while_another_asks(path, **how):
+        text = read(path, **how)
+        if "request" in path.name:
+            monkeypatch.undo()
+            folder.ask(STOP)
+        return text
+
+    with RunSession(tmp_path) as session:
+        folder.ask(PAUSE)
+        monkeypatch.setattr(Path, "read_text", read_while_another_asks)
+        assert [session.take_request() for _ in range(3)] == [PAUSE, STOP, ""]
+
+
+def test_a_stop_is_seen_without_being_taken(tmp_path):
+    with RunSession(tmp_path) as session:
+        assert not session.is_asked_to_stop()
+        RunFolder(tmp_path).ask(STOP)
+        assert session.is_asked_to_stop() and session.is_asked_to_stop() and session.take_request() == STOP
 
 
 def test_requests_that_make_no_sense_are_refused(tmp_path):

@@ -32,10 +32,10 @@ def samples(recipe: Recipe, seeds) -> list[Callable[[], Sample]]:
     return [lambda sample=sample: sample for sample in made]
 
 
-def training_process(folder: Path, *arguments: str) -> subprocess.Popen:
-    """A process that trains in `folder`."""
+def training_process(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen:
+    """A process that trains in `folder`; `variables` are of its environment."""
     paths = [str(ROOT / name) for name in ("MedSegDL", "MedSegTrain")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | variables
     command = [sys.executable, __file__, str(folder), *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -53,17 +53,24 @@ class Deadly:
         return self._sample()
 
 
+def deadly(samples: list, most: int) -> list:
+    asked = []
+    return [Deadly(sample, asked, most) for sample in samples]
+
+
 def main() -> None:
     from MedSegTrainLib.training.train import train
 
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kill-at", type=int, default=10**9, help="patches after which the process is killed")
+    parser.add_argument("--kill-validating-at", type=int, default=10**9, help="the same, of patches to validate on")
     parser.add_argument("--devices", default="1")
     options = parser.parse_args()
-    recipe, asked = tiny_recipe(), []
-    training = [Deadly(sample, asked, options.kill_at) for sample in samples(recipe, range(3))]
-    train(recipe, options.folder, training, samples(recipe, (7, 8)), devices=options.devices, allow_cpu=True)
+    recipe = tiny_recipe()
+    training = deadly(samples(recipe, range(3)), options.kill_at)
+    validation = deadly(samples(recipe, (7, 8)), options.kill_validating_at)
+    train(recipe, options.folder, training, validation, devices=options.devices, allow_cpu=True)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from MedSegDLLib.errors import DeviceError
+from MedSegDLLib.interaction.measures import seconds_text
 
+from ..data.overview import counted
 from . import folder as folders
+from .durations import Durations
 from .folder import Benchmark
 from .plan import read_plan
-from .queue import Budget, Queue
-from .runs import DONE, FAILED, WAITING
+from .queue import Budget, Queue, Rest
+from .runs import DONE, FAILED, WAITING, Run, State
 from .schedulers import on_dask, one_per_gpu, serial, visible_gpus
 from .task import EXECUTE, Outcome, Task
 
@@ -91,6 +94,7 @@ def tell_status(runs: Path, as_json: bool = False) -> int:
         where = f" on {state.host}" if state.host and state.name not in (DONE, WAITING) else ""
         print(f"{run.name:{width}}  {state.name}{where}  {state.reason}".rstrip())
     _tell_summary(made)
+    _tell_rest(states)
     return ALL_WELL
 
 
@@ -141,10 +145,24 @@ def _tell_summary(made: Benchmark) -> None:
     print(f"{made.plan.name}: {folders.summary([state for _, state in made.states()])}.", flush=True)
 
 
+def _tell_rest(states: list[tuple[Run, State]]) -> None:
+    durations, left = Durations(), []
+    for run, state in states:
+        if state.name == DONE:
+            durations.learn(run.name, run.seconds())
+        else:
+            left.append(run.name)
+    seconds = durations.of_all(left)
+    if seconds:
+        print(f"One after another, the {counted(len(left), 'run')} left would take about {seconds_text(seconds)}.")
+
+
 def _tell_start(task: Task) -> None:
     print(f"{task.run.name} ...", flush=True)
 
 
-def _tell_end(outcome: Outcome) -> None:
+def _tell_end(outcome: Outcome, rest: Rest) -> None:
     words = f": {outcome.reason}" if outcome.reason else ""
     print(f"{outcome.name}: {outcome.outcome} after {outcome.seconds:.0f} s{words}", flush=True)
+    if rest.runs and rest.seconds is not None:
+        print(f"{counted(rest.runs, 'run')} left, about {seconds_text(rest.seconds)}", flush=True)

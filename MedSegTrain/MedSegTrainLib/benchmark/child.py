@@ -11,12 +11,12 @@ import json
 import sys
 import traceback
 
-from MedSegDLLib.errors import MedSegError
+from MedSegDLLib.errors import CancelledError, MedSegError
 
 from ..data.parent import end_with_input
 from ..data.reserved_output import reserved_output
-from .runs import DONE, FAILED, RUNNING, BusyError, Run
-from .task import BUSY, Task
+from .runs import DONE, FAILED, RUNNING, WAITING, BusyError, Run
+from .task import BUSY, STOPPED, Task
 
 
 def main() -> int:
@@ -39,6 +39,8 @@ def work_on(task: Task) -> tuple[str, str]:
             return DONE, ""
     except BusyError:
         return BUSY, "Another process works on it."
+    except CancelledError as error:
+        return STOPPED, str(error)
     except MedSegError as error:
         return FAILED, str(error)
 
@@ -48,6 +50,9 @@ def _attempt(task: Task, run: Run) -> None:
     run.note(RUNNING)
     try:
         run.finish(task.function(task, run))
+    except CancelledError as error:  # its training was asked to stop
+        run.note(WAITING, str(error))
+        raise
     except Exception as error:  # the border of the process: one run's failure must not end the benchmark
         traceback.print_exc()
         failure = error if isinstance(error, MedSegError) else MedSegError(_in_words(error))

@@ -27,7 +27,8 @@ def client_of(cluster: str, workers: int) -> Iterator:
             https://jobqueue.dask.org and https://kubernetes.dask.org.
         workers: to ask for; without effect on a cluster that runs already.
 
-    Raises InputError for an unknown kind or a missing package, WorkerError for a scheduler that does not answer.
+    Raises InputError for an unknown kind or a missing package, WorkerError for a scheduler that does not answer or has
+    no worker.
     """
     from distributed import Client
 
@@ -38,8 +39,16 @@ def client_of(cluster: str, workers: int) -> Iterator:
             remedy = "Check the address, and that 'dask scheduler' runs there in the same version."
             raise WorkerError(f"No Dask scheduler answers at '{cluster}'.", remedy, str(error)) from error
         with client:
-            client.wait_for_workers(1, timeout=_SECONDS_FOR_A_WORKER)
+            _wait_for_a_worker(client)
             yield client
+
+
+def _wait_for_a_worker(client) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_FOR_A_WORKER)
+    except OSError as error:  # also of time that is up
+        remedy = "See in its queue why none was started, or start one with 'dask worker'."
+        raise WorkerError("The cluster has given no worker.", remedy, str(error)) from error
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from statistics import median
 
+from .durations import Durations
 from .runs import DONE
 from .task import Outcome, Task
 
@@ -25,13 +25,21 @@ class Budget:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Rest:
+    """Runs that are not done yet, and about how long they take; None where that is not known."""
+
+    runs: int
+    seconds: float | None
+
+
 class Queue:
     """Hands out the tasks that are not done yet, one by one, to any number of threads.
 
     Args:
         tasks: in the order in which they are started.
         budget: after which none is handed out any more; all are if None.
-        starts, ends: told of each task that is handed out, and of how each ended.
+        starts, ends: told of each task that is handed out; of how each ended, and what is left then.
         clock: seconds.
 
     Attributes:
@@ -44,7 +52,7 @@ class Queue:
         tasks: Iterable[Task],
         budget: Budget | None = None,
         starts: Callable[[Task], None] = lambda task: None,
-        ends: Callable[[Outcome], None] = lambda outcome: None,
+        ends: Callable[[Outcome, Rest], None] = lambda outcome, rest: None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.outcomes: list[Outcome] = []
@@ -53,7 +61,8 @@ class Queue:
         self._starts, self._ends, self._clock = starts, ends, clock
         self._begin = clock()
         self._started = 0
-        self._durations = _Durations()
+        self._running: set[str] = set()
+        self._durations = Durations()
         self._lock = threading.Lock()
 
     def take(self) -> Task | None:
@@ -69,6 +78,7 @@ class Queue:
             task = next((task for task in self.left if self._fits(task)), None)
             if task is not None:
                 self.left.remove(task)
+                self._running.add(task.run.name)
                 self._started += 1
                 self._starts(task)
             return task
@@ -76,37 +86,26 @@ class Queue:
     def ended(self, outcome: Outcome) -> None:
         with self._lock:
             self.outcomes.append(outcome)
+            at_once = max(1, len(self._running))
+            self._running.discard(outcome.name)
             if outcome.outcome == DONE:
                 self._durations.learn(outcome.name, outcome.seconds)
-            self._ends(outcome)
+            self._ends(outcome, self._rest(at_once))
+
+    def _rest(self, at_once: int) -> Rest:
+        names = [*self._running, *(task.run.name for task in self.left)]
+        seconds = self._durations.of_all(names)
+        return Rest(len(names), None if seconds is None else seconds / at_once)
 
     def _was_done(self, task: Task) -> bool:
         if task.run.state().name != DONE:
             return False
-        self._durations.learn(task.run.name, sum(task.run.result().facts.get("seconds", {}).values()))
+        self._durations.learn(task.run.name, task.run.seconds())
         return True
 
     def _fits(self, task: Task) -> bool:
         if self._budget.seconds is None:
             return True
         rest = self._budget.seconds - (self._clock() - self._begin)
-        return rest > 0 and self._durations.expected(task.run.name) <= rest
-
-
-class _Durations:
-    """How long the runs of a method took on a data set."""
-
-    def __init__(self):
-        self._seconds: dict[str, list[float]] = {}
-
-    def learn(self, run: str, seconds: float) -> None:
-        self._seconds.setdefault(_kind(run), []).append(seconds)
-
-    def expected(self, run: str) -> float:
-        """0 for what was never run: somebody has to find out."""
-        return median(self._seconds.get(_kind(run), [0.0]))
-
-
-def _kind(run: str) -> str:
-    """Data set and method."""
-    return run.rpartition("/")[0]
+        seconds = self._durations.expected(task.run.name) or 0.0  # what was never run somebody has to find out
+        return rest > 0 and seconds <= rest

@@ -3,6 +3,7 @@
 run.json       the order (see `order.py`) and its key
 state.json     how the last attempt stands or ended
 log.txt        what its process printed
+data.json      which cases the training began with (see `same_data.py`)
 training/      status, curve and checkpoints of the training, from which a killed one goes on
 rows.csv       a row for each case and structure
 result.json    all else that came out; written last: a run is done if it is there, whole, and of the same key
@@ -91,7 +92,7 @@ class Run:
         if self._result() is not None:
             return State(DONE)
         state = _read_json(self.folder / "state.json")
-        if state is None or state.get("name") not in (RUNNING, FAILED):
+        if state is None or state.get("name") not in (WAITING, RUNNING, FAILED):
             return State(WAITING)
         if state["name"] == RUNNING and not self._is_locked():
             return State(WAITING, "Its process ended in the middle; it goes on from there.")
@@ -101,6 +102,11 @@ class Run:
         """None unless the run is done."""
         facts = self._result() if self._is_ours() else None
         return None if facts is None else Result(read_rows(self.folder / "rows.csv"), facts)
+
+    def seconds(self) -> float:
+        """How long it took; 0 unless it is done."""
+        facts = self._result() if self._is_ours() else None
+        return sum((facts or {}).get("seconds", {}).values())
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -171,7 +177,7 @@ class Run:
             return False
         with output_errors(self.folder):
             if written is not None:
-                self.folder.rename(_free(self._aside(written)))
+                self.folder.rename(free_name(self._aside(written)))
             if self._aside(self.order.key).is_dir() and not self.folder.exists():
                 self._aside(self.order.key).rename(self.folder)
         return written is not None
@@ -201,7 +207,7 @@ class Run:
             self._lock.release()
 
 
-def _free(folder: Path) -> Path:
+def free_name(folder: Path) -> Path:
     """The name, or the first like it that nothing has."""
     names = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
     return next(name for name in chain([folder], names) if not name.exists())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from MedSegDLLib.errors import DeviceError
+from MedSegDLLib.errors import DeviceError, WorkerError
 
 from .launch import launch
 from .queue import Queue
@@ -45,8 +45,11 @@ def on_dask(queue: Queue, client, at_once: int | None = None) -> None:
     Args:
         client: distributed.Client.
         at_once: runs to hand out; as many as the workers have threads if None.
+
+    Raises WorkerError where the scheduler is lost; the runs that are done stay done.
     """
     from distributed import as_completed
+    from distributed.comm import CommClosedError
 
     running = as_completed([])
     names = {}
@@ -57,10 +60,13 @@ def on_dask(queue: Queue, client, at_once: int | None = None) -> None:
             names[future.key] = task.run.name
             running.add(future)
 
-    fill()
-    for future in running:
-        queue.ended(_outcome(future, names[future.key]))
+    try:
         fill()
+        for future in running:
+            queue.ended(_outcome(future, names[future.key]))
+            fill()
+    except CommClosedError as error:
+        raise _lost(str(error)) from error
 
 
 def visible_gpus() -> list[str]:
@@ -85,7 +91,17 @@ def _threads(client) -> int:
 
 def _outcome(future, name: str) -> Outcome:
     """Also of a run that took down every worker which tried it."""
+    if future.cancelled():
+        raise _lost(f"{name}: {future.status}")
     error = future.exception()
     if error is None:
         return future.result()
     return Outcome(name, FAILED, f"The cluster gave it up: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+def _lost(details: str) -> WorkerError:
+    return WorkerError(
+        "The connection to the Dask scheduler is lost.",
+        "Start the scheduler and its workers, then give the same command again: what is done is not done again.",
+        details,
+    )

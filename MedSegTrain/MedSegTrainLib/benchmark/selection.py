@@ -34,6 +34,11 @@ class Selection:
     test: list[Case]
 
     @property
+    def digest(self) -> str:
+        """Another one for other cases; the same wherever they lie."""
+        return _digest(self.dataset.cases)
+
+    @property
     def facts(self) -> dict:
         """For the report; no path of this machine is in it."""
         cases = self.dataset.cases
@@ -43,7 +48,7 @@ class Selection:
                 "cases": len(cases),
                 "patients": len({case.patient for case in cases}),
                 "skipped": len(self.dataset.skipped),
-                "digest": _digest(cases),
+                "digest": self.digest,
                 "about": {key: str(self.dataset.about[key]) for key in _TOLD if self.dataset.about.get(key)},
             },
             "split": {part: len(getattr(self, part)) for part in ("training", "validation", "test")},

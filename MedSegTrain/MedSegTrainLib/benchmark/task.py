@@ -13,8 +13,8 @@ from .runs import DONE, FAILED, Result, Run
 
 EXECUTE = "MedSegTrainLib.benchmark.execute:execute"
 
-BUSY = "busy"
-OUTCOMES = (DONE, FAILED, BUSY)
+BUSY, STOPPED = "busy", "stopped"
+OUTCOMES = (DONE, FAILED, BUSY, STOPPED)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run's process ended: done, failed, or busy where another process works on the run."""
+    """How a run's process ended: done, failed, stopped by a request, or busy where another process works on the run."""
 
     name: str
     outcome: str

@@ -18,6 +18,7 @@ from .cost_process import cost_of
 from .keeping import BUNDLE
 from .methods import network_arguments
 from .runs import Run
+from .same_data import begin_on
 from .selection import Selection
 from .task import Task
 
@@ -34,6 +35,7 @@ def trained_predictor(task: Task, run: Run, chosen: Selection, clock: Clock) -> 
         recipe = planned_recipe(task, run, chosen)
         cache = SampleCache(cache_folder_of(task, run), recipe.spec)
         training, validation = cache.samples(chosen.training), cache.samples(chosen.validation)
+    begin_on(run, chosen)
     checkpoint = train(recipe, run.training, training, validation, devices=task.device)
     learned = read_facts(run.training)
     clock.seconds["training"] = learned["seconds"]  # of all attempts

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -75,7 +76,25 @@ def is_whole(path: Path) -> bool:
 
 
 def read_checkpoint(path: Path) -> dict:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """Raises ModelError for what is no checkpoint."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        remedy = "Delete it, or copy it back from where it was saved."
+        raise ModelError(f"'{path}' is no checkpoint, or is damaged.", remedy, str(error)) from error
+
+
+def step_of(path: Path, module: torch.nn.Module) -> int:
+    """The last step before a checkpoint of this module. Raises ModelError for that of another one."""
+    checkpoint = read_checkpoint(path)
+    kept, expected = ({n: t.shape for n, t in x.items()} for x in (checkpoint["state_dict"], module.state_dict()))
+    if kept != expected:
+        other = next(name for name in {**kept, **expected} if kept.get(name) != expected.get(name))
+        raise ModelError(
+            f"'{path}' is a checkpoint of another network: its '{other}' does not fit.",
+            "Choose another folder to train in.",
+        )
+    return checkpoint["global_step"]
 
 
 def trained_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -21,8 +17,9 @@ from .recipe_fields import Checkpoints, Optimisation
 from .run_folder import CONTINUE, PAUSE, PAUSED, STOP, TRAINING
 from .run_session import RunSession
 from .schedule import Schedule
+from .signals import Signals
 
-_NOTHING, _SAVE, _PAUSE, _STOP = range(4)
+_NOTHING, _SAVE, _PAUSE, _STOP, _NEXT_TURN = range(5)
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -35,6 +32,9 @@ class Control(Checkpoint):
     Args:
         every: how often to save.
         plan: for early stopping.
+
+    Attributes:
+        signals: to be heeded while the training lasts.
     """
 
     def __init__(self, folder: Path, session: RunSession, schedule: Schedule, every: Checkpoints, plan: Optimisation):
@@ -42,7 +42,8 @@ class Control(Checkpoint):
         self._folder, self._session, self._schedule, self._every = folder, session, schedule, every
         self._patience = plan.early_stop_epochs
         self._saved_at, self._saved_step = time.monotonic(), 0
-        self._stop_asked = self._pause_asked = False
+        self.signals = Signals()
+        self._pause_asked = False
         self._best, self._epochs_since_best = -math.inf, 0
 
     def state_dict(self) -> dict:
@@ -51,12 +52,10 @@ class Control(Checkpoint):
     def load_state_dict(self, state: dict) -> None:
         self._best, self._epochs_since_best = state["best"], state["epochs_since_best"]
 
-    def request_stop(self) -> None:
-        """As a request for a stop in the folder; safe in a signal's handler."""
-        self._stop_asked = True
-
     def on_train_start(self, trainer, module) -> None:
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        self.signals.take_from_lightning()
+        self._stop_if_hopeless(trainer)  # one that was killed when it had just ended
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_index) -> None:
         step = trainer.global_step
@@ -83,14 +82,22 @@ class Control(Checkpoint):
     def _heed(self) -> None:
         """Take note of what another process asks for."""
         request = self._session.take_request()
-        self._stop_asked |= request == STOP
+        self.signals.stop_asked |= request == STOP
         self._pause_asked = request == PAUSE or (self._pause_asked and request != CONTINUE)
 
     def _own_decision(self, step: int) -> int:
         self._heed()
-        if self._stop_asked:
-            return _STOP
+        if self._must_leave:
+            return self._way_to_leave
         return _PAUSE if self._pause_asked else _SAVE if self._is_time(step) else _NOTHING
+
+    @property
+    def _must_leave(self) -> bool:
+        return self.signals.stop_asked or self.signals.turn_asked
+
+    @property
+    def _way_to_leave(self) -> int:
+        return _NEXT_TURN if self.signals.turn_asked else _STOP
 
     def _is_time(self, step: int) -> bool:
         steps = self._every.every_steps
@@ -112,16 +119,19 @@ class Control(Checkpoint):
             self.save(trainer)
         if decision == _PAUSE:
             self._pause(trainer)
-            decision = self._told(trainer, _STOP if self._stop_asked else _NOTHING)
+            decision = self._told(trainer, self._way_to_leave if self._must_leave else _NOTHING)
+        where = f"Stopped after step {trainer.global_step} of {self._schedule.steps}."
+        if decision == _NEXT_TURN:
+            self.signals.requeue()
+            raise CancelledError(f"{where} SLURM was asked for another turn.", "It goes on from there.")
         if decision == _STOP:
-            step, steps = trainer.global_step, self._schedule.steps
-            raise CancelledError(f"Stopped after step {step} of {steps}.", "The same command goes on from there.")
+            raise CancelledError(where, "The same command goes on from there.")
 
     def _pause(self, trainer) -> None:
         """Until somebody asks to continue or to stop. Keeps the memory."""
         before, start = self._session.status, time.monotonic()
         self._session.say(PAUSED, "Paused. It goes on as soon as it is asked to.")
-        while self._told(trainer, int(self._pause_asked and not self._stop_asked)):
+        while self._told(trainer, int(self._pause_asked and not self._must_leave)):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             self._heed()
         self._pause_asked = False
@@ -136,27 +146,8 @@ class Control(Checkpoint):
         if score >= self._best:  # of equals the later: at the start all may be 0
             self._best = score
             trainer.save_checkpoint(self._folder / BEST)
+        self._stop_if_hopeless(trainer)
+
+    def _stop_if_hopeless(self, trainer) -> None:
         if self._patience and self._epochs_since_best >= self._patience:
             trainer.should_stop = True
-
-    @contextmanager
-    def signals_heeded(self) -> Iterator[None]:
-        """Ctrl+C and the end of a job's time stop the training after its step. A second Ctrl+C stops it at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        former = {}
-        for name in ("SIGINT", "SIGTERM"):
-            with suppress(ValueError, OSError):
-                number = getattr(signal, name)
-                former[number] = signal.signal(number, self._on_signal)
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame) -> None:
-        if self._stop_asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.request_stop()

@@ -56,6 +56,13 @@ def split_of(dataset: Dataset, folds: int, fold: int, seed: int, folder: Path) -
     return found[fold]
 
 
+def cases_of_no_part(dataset: Dataset, folder: Path) -> list[str]:
+    """Those that the folder's splits do not know, such as cases that came to the data set later."""
+    first = splits.read(folder / SPLITS, dataset)[0]
+    known = {*first.train, *first.validation, *first.test}
+    return [case.name for case in dataset.cases if case.name not in known]
+
+
 def take_splits(file: Path, dataset: Dataset, folder: Path) -> tuple[int, int]:
     """Have the training in a folder use splits that exist already; how many they are, and their seed.
 
@@ -69,11 +76,19 @@ def take_splits(file: Path, dataset: Dataset, folder: Path) -> tuple[int, int]:
     return len(found), seed
 
 
-def planned_for(dataset: Dataset, split: splits.Split, network: str, dims: int, memory_gb: float, workers: int) -> Plan:
+def planned_for(
+    dataset: Dataset,
+    split: splits.Split,
+    network: str,
+    dims: int,
+    memory_gb: float,
+    workers: int,
+    cancelled: Callable[[], bool] | None = None,
+) -> Plan:
     """A plan that knows the cases to train on alone."""
     cases = dataset.select(split.train)
     kept = cache_folder() / "fingerprints"
-    facts = fingerprint(cases, dataset.labels, dataset.channels, kept=kept, workers=workers)
+    facts = fingerprint(cases, dataset.labels, dataset.channels, kept=kept, workers=workers, cancelled=cancelled)
     return plan(facts, dataset, network, dims, memory_gb=memory_gb)
 
 
@@ -119,13 +134,19 @@ def _listed(labels: Iterable[Label]) -> str:
 
 
 def prepared(
-    dataset: Dataset, split: splits.Split, recipe: Recipe, cache: Path, progress: Progress, workers: int = 0
+    dataset: Dataset,
+    split: splits.Split,
+    recipe: Recipe,
+    cache: Path,
+    progress: Progress,
+    workers: int = 0,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Prepared:
     """The cases as the recipe's network sees them, kept in the cache for the next time."""
     store = SampleCache(cache, recipe.spec)
     made, skipped = [], ()
     for names in (split.train, split.validation):
-        made.append(store.samples(dataset.select(names), progress, workers=workers) if names else [])
+        made.append(store.samples(dataset.select(names), progress, cancelled, workers) if names else [])
         skipped += store.skipped if names else ()
     return Prepared(*made, skipped)
 

@@ -11,6 +11,10 @@ from .recipe_fields import Recipe
 
 _OF_ANOTHER = {"name": "another name", "medseg": "another network, patch or labels", "data": "other cases"}
 _HOW = ("optimisation", "loss", "augmentation", "validation")
+_KEPT = {  # of which a checkpoint holds what another one could not go on from
+    "optimiser": lambda recipe: recipe.optimisation.optimiser,
+    "averaging_decay": lambda recipe: recipe.optimisation.averaging_decay > 0,
+}
 
 
 def check_former(path: Path, recipe: Recipe, finished: bool) -> str:
@@ -20,7 +24,7 @@ def check_former(path: Path, recipe: Recipe, finished: bool) -> str:
         path: of the recipe that the training began with.
         finished: whether the training has ended.
 
-    Raises InputError where it is the training of something else, or has ended by another recipe.
+    Raises InputError where it is the training of something else, has ended by another recipe, or cannot go on by this.
     """
     if not path.exists():
         return ""
@@ -37,6 +41,12 @@ def check_former(path: Path, recipe: Recipe, finished: bool) -> str:
             f"The training in '{path.parent}' is finished; the recipe that is given now differs from its own in "
             f"{changed}.",
             "Choose another folder to train anew. It goes on only for more epochs or steps.",
+        )
+    other = [entry for entry, value in _KEPT.items() if value(former) != value(recipe)]
+    if other:
+        raise InputError(
+            f"The training in '{path.parent}' cannot go on with another optimisation.{other[0]}.",
+            "Leave it as it was, or choose another folder to train anew.",
         )
     words = f"The recipe has changed since the training began ({changed}); it goes on with the new one."
     return words if changed else ""

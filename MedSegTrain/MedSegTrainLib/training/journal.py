@@ -11,10 +11,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 
-from MedSegDLLib.atomic import replacing
+from MedSegDLLib.atomic import output_errors, replacing
 from MedSegDLLib.errors import MedSegError
 from MedSegDLLib.interaction.measures import seconds_text
 
+from .pace import Pace
 from .run_folder import TRAINING, RunFolder
 from .run_session import RunSession
 from .schedule import Schedule
@@ -33,18 +34,23 @@ class Journal(Callback):
     def __init__(self, session: RunSession, schedule: Schedule, structures: Sequence[str]):
         self._session, self._schedule, self._structures = session, schedule, structures
         self._loss, self._count, self._seconds = torch.zeros(()), 0, 0.0
+        self._pace = Pace()
         self._bar: tqdm | None = None
 
     def state_dict(self) -> dict:
-        return {"loss": float(self._loss), "count": self._count, "seconds": self._seconds + self._elapsed()}
+        """Of all processes together, since the first one's alone is written."""
+        total, count = self._of_all_processes()
+        return {"loss": total, "count": count, "seconds": self._seconds + self._elapsed()}
 
     def load_state_dict(self, state: dict) -> None:
-        self._loss, self._count, self._seconds = torch.tensor(state["loss"]), state["count"], state["seconds"]
+        self._seconds = state["seconds"]
+        if self._session.leads:
+            self._loss, self._count = torch.tensor(state["loss"]), state["count"]
 
     def on_train_start(self, trainer, module) -> None:
-        self._first_step, self._start = trainer.global_step, self._now()
-        self._epoch_start, self._looked_at = self._start, time.monotonic()
-        self._loss = self._loss.to(module.device)
+        self._epoch_start = self._looked_at = self._now()
+        self._looked_step = trainer.global_step
+        self._loss, self._strategy = self._loss.to(module.device), trainer.strategy
         if self._session.leads:
             self._session.folder.forget_events_after(trainer.global_step)
             self._bar = tqdm(total=self._schedule.steps, initial=trainer.global_step, unit="step", disable=None)
@@ -57,15 +63,16 @@ class Journal(Callback):
         if self._bar is not None:
             self._bar.update()
         ends, validates = self._schedule.ends_epoch(step), self._schedule.validates(step)
-        if time.monotonic() - self._looked_at > _SECONDS_BETWEEN_LOOKS or ends:
+        if self._now() - self._looked_at > _SECONDS_BETWEEN_LOOKS or ends:
             self._look(trainer, outputs["loss"])
         if ends and not validates:
             self._end_epoch(trainer, {})
 
     def on_validation_start(self, trainer, module) -> None:
-        self._tell(trainer, "Validating")
+        self._tell(trainer, "Validating", validations=1)
 
     def on_validation_end(self, trainer, module) -> None:
+        self._pace.validated(self._since_look(trainer))
         self._end_epoch(trainer, module.result)
 
     def on_train_end(self, trainer, module) -> None:
@@ -80,8 +87,9 @@ class Journal(Callback):
 
     def _look(self, trainer, loss: torch.Tensor) -> None:
         """Raises MedSegError where there is nothing left to train."""
-        self._looked_at = time.monotonic()
         value = float(loss)
+        steps = trainer.global_step - self._looked_step
+        self._pace.stepped(steps, self._since_look(trainer))
         if not math.isfinite(value):
             raise MedSegError(
                 f"The loss is no number any more at step {trainer.global_step}.",
@@ -92,8 +100,7 @@ class Journal(Callback):
         self._tell(trainer, f"Loss {value:.3f}")
 
     def _end_epoch(self, trainer, result: dict) -> None:
-        losses = torch.stack([self._loss, torch.tensor(float(self._count), device=self._loss.device)])
-        total, count = trainer.strategy.reduce(losses, reduce_op="sum").tolist()
+        total, count = self._of_all_processes()
         step, seconds = trainer.global_step, self._seconds + self._elapsed()
         self._loss, self._count, self._seconds = torch.zeros_like(self._loss), 0, 0.0
         self._epoch_start = self._now()
@@ -112,18 +119,25 @@ class Journal(Callback):
             }
             self._write(trainer, event)
 
+    def _of_all_processes(self) -> tuple[float, float]:
+        """Sum and number of the losses of this epoch."""
+        losses = torch.stack([self._loss, torch.tensor(float(self._count), device=self._loss.device)])
+        return tuple(self._strategy.reduce(losses, reduce_op="sum").tolist())
+
     def _write(self, trainer, event: dict) -> None:
         folder, step = self._session.folder, event["step"]
         folder.add_event(event)
         write_curves(folder)
         curves = {name: event[name] for name in _CURVES if event[name] is not None}
         structures = {f"dice/{name}": value for name, value in event["dice_of"].items() if value is not None}
-        trainer.logger.log_metrics(curves | structures, step)
+        with output_errors(folder.path / "tensorboard"):
+            trainer.logger.log_metrics(curves | structures, step)
         line = epoch_in_words(event, self._schedule.epochs)
         tqdm.write(line)
         self._tell(trainer, line)
 
-    def _tell(self, trainer, message: str) -> None:
+    def _tell(self, trainer, message: str, validations: int = 0) -> None:
+        """`validations`: those that are going on."""
         step = trainer.global_step
         self._session.say(
             TRAINING,
@@ -132,12 +146,18 @@ class Journal(Callback):
             steps=self._schedule.steps,
             epoch=self._schedule.epoch_at(step),
             epochs=self._schedule.epochs,
-            remaining_seconds=self._remaining(step),
+            remaining_seconds=self._remaining(step, validations),
         )
 
-    def _remaining(self, step: int) -> float | None:
-        done = step - self._first_step
-        return (self._now() - self._start) / done * (self._schedule.steps - step) if done else None
+    def _remaining(self, step: int, validations: int = 0) -> float | None:
+        left = self._schedule.validations_after(step) + validations
+        return self._pace.remaining_seconds(self._schedule.steps - step, left)
+
+    def _since_look(self, trainer) -> float:
+        """Seconds since the last call, or since the training began."""
+        before, self._looked_at = self._looked_at, self._now()
+        self._looked_step = trainer.global_step
+        return self._looked_at - before
 
     def _elapsed(self) -> float:
         """Seconds of this epoch in this process."""

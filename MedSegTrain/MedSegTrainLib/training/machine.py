@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from MedSegDLLib.engine.devices import choose, supports_bf16
@@ -36,8 +38,14 @@ class Machine:
             devices: "auto" (a GPU), "cpu", "gpu", or how many GPUs of each computer.
             allow_cpu: take as many processes on the CPU where there is no GPU.
 
-        Raises DeviceError where there is no GPU, or not as many.
+        Raises DeviceError where there is no GPU, or not as many; InputError where SLURM has started other processes.
         """
+        found = Machine._found(devices, allow_cpu, nodes)
+        _check_slurm(found)
+        return found
+
+    @staticmethod
+    def _found(devices: str | int, allow_cpu: bool, nodes: int) -> Machine:
         if devices == "cpu":
             return Machine("cpu", 1, nodes)
         count = 1 if devices in ("auto", "gpu") else _count(devices)
@@ -100,6 +108,21 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     """As Lightning computes in this precision."""
     dtype = _TORCHS_PRECISION[precision]
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
+def _check_slurm(machine: Machine) -> None:
+    if not SLURMEnvironment.detect():
+        return
+    wanted = {"NNODES": machine.nodes, "NTASKS": machine.processes}
+    if machine.processes > 1:
+        wanted["NTASKS_PER_NODE"] = machine.devices  # by which Lightning shares out the processes
+    given = {name: os.environ.get(f"SLURM_{name}", "") for name in wanted}
+    if given != {name: str(count) for name, count in wanted.items()}:
+        raise InputError(
+            f"SLURM starts other processes ({given}) than those that are to train together ({wanted}).",
+            f"Ask it for --nodes={machine.nodes} --ntasks-per-node={machine.devices} and start the command by srun, or "
+            "say others with --nodes and --devices. Where SLURM shall have no part in it, set SLURM_JOB_NAME=bash.",
+        )
 
 
 def _count(devices: str | int) -> int:

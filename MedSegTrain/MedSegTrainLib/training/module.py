@@ -45,6 +45,15 @@ class SegmentationModule(L.LightningModule):
 
     # Learning
 
+    def on_train_start(self) -> None:
+        """A checkpoint brings the numbers of the recipe that it was made by; those of this one count."""
+        plan, numbers = self.recipe.optimisation, _numbers(self.recipe.optimisation)
+        rate = numbers["lr"] * rate_factor(plan, self.global_step, self.steps)
+        for optimiser, schedule in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs):
+            schedule.scheduler.base_lrs = [numbers["lr"]] * len(optimiser.param_groups)
+            for group in optimiser.param_groups:
+                group.update(numbers, initial_lr=numbers["lr"], lr=rate)
+
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
         """What a step leaves to chance depends on the step alone, so that an interrupted training goes on the same."""
         state = np.random.SeedSequence((self.recipe.optimisation.seed, self.global_step, self.global_rank))
@@ -134,10 +143,16 @@ def _without_unknown(image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _optimiser(plan: Optimisation, parameters) -> torch.optim.Optimizer:
-    common = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay}
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    return kinds[plan.optimiser](parameters, **_numbers(plan))
+
+
+def _numbers(plan: Optimisation) -> dict:
+    """What torch's optimiser takes from a recipe."""
+    numbers = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay}
     if plan.optimiser == "sgd":
-        return torch.optim.SGD(parameters, momentum=plan.momentum, nesterov=plan.momentum > 0, **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[plan.optimiser](parameters, **common)
+        numbers |= {"momentum": plan.momentum, "nesterov": plan.momentum > 0}
+    return numbers
 
 
 def _sampling(recipe: Recipe) -> tuple[float, ...]:

@@ -13,12 +13,13 @@ from MedSegDLLib.bundle import Bundle
 from MedSegDLLib.folders import cache_folder
 
 from ..data.dataset import Dataset, open_dataset
+from ..data.overview import counted
 from ..data.plan_files import read_plan
 from ..data.settings import parsed_settings
 from .checkpoints import newest_whole
 from .estimate import estimate
 from .export import exported, install
-from .for_dataset import check_fits, planned_for, prepared, recipe_for, split_of, take_splits
+from .for_dataset import cases_of_no_part, check_fits, planned_for, prepared, recipe_for, split_of, take_splits
 from .machine import Machine
 from .recipe import Data, merged, read_recipe, with_overrides
 from .recipe_cases import folder_split, recipe_samples
@@ -42,17 +43,20 @@ def train_dataset(options) -> int:
         overrides = _settings(options)
         data = _data(options, dataset, given, overrides.pop("data", {}))
         split = split_of(dataset, data["folds"], data["fold"], data["split_seed"], options.output)
+        _tell_unused(cases_of_no_part(dataset, options.output))
+        stopped = session.is_asked_to_stop
         if given:
             recipe = with_overrides(given, merged(overrides, {"data": data}))
         else:
             session.say(PREPARING, "Measuring the cases")
-            arguments = options.network, options.dims or 3, options.memory or _MEMORY_GB, options.workers
+            what = options.network, options.dims or 3, options.memory or _MEMORY_GB
+            arguments = *what, options.workers, stopped
             planned = read_plan(options.plan) if options.plan else planned_for(dataset, split, *arguments)
             recipe = recipe_for(dataset, planned, options.preset or _PRESET, data, overrides, options.name or "")
         check_fits(recipe, dataset)
         with _told(session) as progress:
             cache = options.cache or cache_folder() / "samples"
-            samples = prepared(dataset, split, recipe, cache, progress, options.workers)
+            samples = prepared(dataset, split, recipe, cache, progress, options.workers, stopped)
         for case in samples.skipped:
             print(f"Left out: {case.what}: {case.why}")
         return _run(options, session, recipe, samples.training, samples.validation, options.output / BUNDLE)
@@ -91,6 +95,14 @@ def _finish(options, session: RunSession, bundle: Bundle) -> None:
         words += f" MedSegDL offers it as '{bundle.name}'."
     print(words)
     session.say(DONE, words, remaining_seconds=0.0)
+
+
+def _tell_unused(names: list[str]) -> None:
+    if names:
+        print(
+            f"Not in the splits of this folder, and not used: {counted(len(names), 'case')}, such as '{names[0]}'. "
+            "If they came later: train in another folder, with new splits."
+        )
 
 
 def _data(options, dataset: Dataset, recipe: Recipe | None, settings: dict) -> dict:

@@ -121,11 +121,20 @@ class RunFolder:
         with replacing(self._events_file) as partial:
             partial.write_text("".join(map(_line, (e for e in self._events() if e["step"] <= step))), encoding="utf-8")
 
+    def is_asked_to_stop(self) -> bool:
+        """Without taking the request."""
+        try:
+            return self._request.read_text(encoding="utf-8") == STOP
+        except OSError:
+            return False
+
     def take_request(self) -> str:
         """What was asked since the last call; "" if nothing was."""
+        taken = self.path / ".request"
         try:
-            request = self._request.read_text(encoding="utf-8")
-            self._request.unlink()
+            os.replace(self._request, taken)  # first, so that what is asked while this is read stays for the next call
+            request = taken.read_text(encoding="utf-8")
+            taken.unlink()
         except OSError:
             return ""
         return request if request in REQUESTS else ""

@@ -25,8 +25,8 @@ class RunSession:
         with RunSession(folder) as session:
             session.say(PREPARING, "Reading 12 cases")
 
-    Leaving it by an error writes "failed" with the reason, by a CancelledError "stopped". Where several processes
-    train together, only the first one writes.
+    Leaving it by an error writes "failed" with the reason, by a CancelledError or Ctrl+C "stopped". Where several
+    processes train together, only the first one writes.
     """
 
     def __init__(self, path: str | Path):
@@ -53,6 +53,8 @@ class RunSession:
             return
         if isinstance(error, CancelledError):
             self.say(STOPPED, error.message)
+        elif isinstance(error, KeyboardInterrupt):
+            self.say(STOPPED, "Interrupted.")
         elif isinstance(error, InputError) and self._former.state == DONE and self._status.state == PREPARING:
             self.leave_as_it_was()  # a command that was refused takes nothing from a finished training
         elif error is not None:
@@ -76,6 +78,10 @@ class RunSession:
         self._ended.set()
         if self.leads:
             self._write(self._former.updated)
+
+    def is_asked_to_stop(self) -> bool:
+        """For what is done before the training; it takes no request from the training."""
+        return self.leads and self.folder.is_asked_to_stop()
 
     def take_request(self) -> str:
         """What another process asked for since the last call; "" if nothing."""

@@ -52,6 +52,11 @@ class Schedule:
         every = self.steps_per_validation
         return every is not None and (step % every == 0 or step == self.steps)
 
+    def validations_after(self, step: int) -> int:
+        """How many are left, without that after this step itself."""
+        every = self.steps_per_validation
+        return math.ceil(self.steps / every) - step // every if every and step < self.steps else 0
+
 
 def rate_factor(plan: Optimisation, step: int, steps: int) -> float:
     """By what the learning rate is multiplied after `step` of `steps`."""

@@ -18,12 +18,12 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from MedSegDLLib.errors import CancelledError, DeviceError, InputError
+from MedSegDLLib.errors import CancelledError, DeviceError, InputError, WorkerError
 
 from ..data.heads import built
 from ..data.samples import Sample
 from .averaging import Averaging
-from .checkpoints import BEST, LAST, WholeFiles, newest_whole, read_checkpoint
+from .checkpoints import BEST, LAST, WholeFiles, newest_whole, step_of
 from .control import Control
 from .facts import facts_of, read_facts, write_facts
 from .fine_tune import load_initial
@@ -77,7 +77,8 @@ def train(
         DeviceError: there is no GPU, not as many, or its memory does not suffice.
         InputError: the recipe, the samples or the folder do not fit; another training runs in the folder.
         OutputError: the disk does not take a checkpoint; the ones before are whole.
-        ModelError: all checkpoints are damaged, or the initial bundle is.
+        ModelError: all checkpoints are damaged or of another network, or the initial bundle is damaged.
+        WorkerError: another of the processes that train together has died.
     """
     folder = Path(folder)
     with nullcontext(control) if control else RunSession(folder) as session:
@@ -120,7 +121,7 @@ class _Training:
         return self._result
 
     def _fit(self, module: SegmentationModule, batch: int, workers: int, resumed: Path | None) -> None:
-        step = read_checkpoint(resumed)["global_step"] if resumed else 0
+        step = step_of(resumed, module) if resumed else 0
         with without_needless_words():
             trainer, control = self._trainer(step)
         rank, world = trainer.global_rank, trainer.world_size
@@ -137,7 +138,7 @@ class _Training:
         order = {"start_step": step, "rank": rank, "world": world}
         loader = patch_loader(patches, batch, self.schedule.steps, workers=workers, pin_memory=gpu, **order)
         others = validation_loader(self.validation, self.recipe, batch, rank, world) if self.validation else None
-        with control.signals_heeded(), without_needless_words():
+        with control.signals.heeded(), without_needless_words():
             try:
                 trainer.fit(module, loader, others, ckpt_path=resumed, weights_only=True)
             except SIGTERMException as error:
@@ -146,6 +147,14 @@ class _Training:
                 raise DeviceError(
                     "The memory of the GPU does not suffice for this training.",
                     "Choose a smaller patch (medseg.patch) or batch (optimisation.batch), or a smaller network.",
+                    str(error),
+                ) from error
+            except RuntimeError as error:
+                if not _tells_of_another_process(error):
+                    raise
+                raise WorkerError(
+                    "Another process of this training has ended unexpectedly.",
+                    "Look into what it printed; the same command goes on from the last checkpoint.",
                     str(error),
                 ) from error
             control.save(trainer)
@@ -220,6 +229,11 @@ class _Training:
         if words and self.session.leads:
             print(words)
             self.session.say(PREPARING, words)
+
+
+def _tells_of_another_process(error: RuntimeError) -> bool:
+    """NCCL has a class of errors, Gloo only its name."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 def _learnable(recipe: Recipe, samples: Samples) -> Samples:
