@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from .errors import InputError, MedSegError, ModelError
 COMMANDS = "medsegdl.commands"
 """Entry points of other packages: a function that adds its commands to the sub-commands of a parser."""
 
-EXIT_SOME_FAILED, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_SOME_FAILED, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_UNREAD = 1, 2, 130, 141
 
 _DESCRIPTION = "Segments CT, MR and PET studies with deep-learning models. No image leaves this computer."
 _EPILOG = """\
@@ -51,22 +52,44 @@ exit codes:
   1  some cases failed, the others are done
   2  nothing could be segmented, or the command is wrong
   130  interrupted
+  141  nobody reads what it says any more, as after '| head'
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Returns 0 if all went well, 1 if some cases failed, 2 if nothing could be done."""
-    for stream in (sys.stdout, sys.stderr):
+    return obey(_parser(), arguments)
+
+
+def obey(parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
+    """Do what `run` of the parsed options does, and say in a sentence what went wrong. Returns the exit code."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks shall not stop a run
-    options = _parser().parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        code = options.run(options)
+        print(end="", flush=True)  # here, and not after all, where nobody notices that it was not read
+        return code
     except MedSegError as error:
         _complain(str(error))
         return EXIT_ERROR
     except KeyboardInterrupt:
         _complain("Interrupted. The same command goes on where it stopped.")
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        if _is_read():
+            raise
+        return EXIT_UNREAD
+
+
+def _is_read() -> bool:
+    """False where nobody reads what is printed any more, as after '| head'; the rest of it is then thrown away."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _complain(text: str) -> None:

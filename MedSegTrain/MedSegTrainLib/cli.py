@@ -6,28 +6,17 @@ Where the package is installed, `medseg` offers the same verbs.
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib import import_module
 
-from MedSegDLLib.errors import MedSegError
+from MedSegDLLib.cli import obey
 
 _SUBJECTS = ("data", "plan", "train", "evaluate", "compare", "estimate", "benchmark")
-
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m MedSegTrainLib", description=__doc__)
     add_commands(parser.add_subparsers(required=True, metavar="COMMAND", title="commands"))
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options)
-    except MedSegError as error:
-        print(f"medseg: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        print("medseg: Interrupted. The same command goes on where it stopped.", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return obey(parser, arguments)
 
 
 def add_commands(commands) -> None:

@@ -51,6 +51,24 @@ def test_a_table_of_ones_own_and_the_proposal_are_taken_at_once(patients, tmp_pa
         medseg("import", patients, "--output", tmp_path / "c", "--structures", tmp_path / "none.csv")
 
 
+def test_the_first_run_says_what_cannot_be_used(patients, tmp_path, capsys):
+    (patients / "broken.dcm").write_bytes(b"no DICOM")
+    medseg("import", patients, "--output", tmp_path / "out")
+    assert "broken.dcm is damaged" in capsys.readouterr().out
+    with pytest.raises(InputError, match="No case has an image for the channel 'PET'"):
+        medseg("import", patients, "--output", tmp_path / "other", "--channels", "CT", "PET")
+    with pytest.raises(InputError, match="lies in the folder that is imported"):
+        medseg("import", patients, "--output", patients / "out")
+
+
+def test_an_import_says_that_there_are_warnings(patients, tmp_path, capsys):
+    medseg("import", patients, "--output", tmp_path / "out")
+    edit_table(tmp_path / "out" / "structures.csv", **{"Lung L": {"name in data": "Lunge"}})
+    medseg("import", patients, "--output", tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "'Lung L' of the data" in printed and "There are warnings about 1 case" in printed
+
+
 def test_inspect_shows_cases_structures_and_what_is_missing(patients, tmp_path, capsys):
     medseg("import", patients, "--output", tmp_path / "out", "--accept")
     capsys.readouterr()

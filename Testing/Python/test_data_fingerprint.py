@@ -179,6 +179,11 @@ def test_a_case_that_changed_or_a_damaged_note_is_measured_again(dataset, tmp_pa
     assert len(counted) == 6
 
 
+def test_it_is_measured_also_where_nothing_can_be_kept(dataset, tmp_path):
+    (tmp_path / "file").touch()
+    assert measured(dataset, kept=tmp_path / "file" / "kept") == measured(dataset)
+
+
 def test_processes_measure_the_same(dataset, tmp_path):
     assert measured(dataset, kept=tmp_path / "kept", workers=2) == measured(dataset)
 

@@ -38,7 +38,7 @@ from MedSegTrainLib.data import case_folder
 from MedSegTrainLib.data.channels import available_channels, proposed_channels
 from MedSegTrainLib.data.dataset import IGNORE, Dataset, open_dataset
 from MedSegTrainLib.data.found import FoundStructure
-from MedSegTrainLib.data.importing import import_dataset
+from MedSegTrainLib.data.importing import check_apart, import_dataset
 from MedSegTrainLib.data.phantom import LABELS, draw_thorax
 from MedSegTrainLib.data.phantom_dicom import write_ct_series
 from MedSegTrainLib.data.proposal import propose
@@ -165,11 +165,27 @@ def _retag(files, modality: str, frame_of_reference: str) -> None:
 
 def test_a_channel_that_a_patient_lacks_leaves_the_patient_out(tmp_path):
     write_patient(tmp_path / "in" / "a", "A", {"GTV": FIRST}, seed=1)
-    findings = find(tmp_path / "in")
-    with pytest.raises(InputError, match="no image for the channel 'PET'"):
-        import_dataset(findings, propose(findings), tmp_path / "out", channels=("CT", "PET"))
-    with pytest.raises(InputError, match="none of the channels"):
-        import_dataset(findings, propose(findings), tmp_path / "out", channels=("CT",), reference="MR")
+    write_patient(tmp_path / "in" / "b" / "ct", "B", {"GTV": FIRST}, seed=2)
+    pet = write_ct_series(image(3), tmp_path / "in" / "b" / "pet", "B")
+    _retag(pet, "PT", pydicom.dcmread(next((tmp_path / "in" / "b" / "ct" / "image").iterdir())).FrameOfReferenceUID)
+    dataset = imported(tmp_path / "in", tmp_path / "out", channels=("CT", "PET"))
+    assert [case.name for case in dataset.cases] == ["B"]
+    assert why(dataset) == {"A": "It has no image for the channel 'PET'."}
+
+
+@pytest.mark.parametrize(
+    ("channels", "reference", "message"),
+    [
+        (("CT", "PET"), "", "No case has an image for the channel 'PET'. There are: CT"),
+        (("CT", "ct"), "", "'ct' is named twice"),
+        (("CT",), "MR", "none of the channels"),
+    ],
+)
+def test_channels_that_cannot_be_are_refused_at_once(tmp_path, channels, reference, message):
+    write_patient(tmp_path / "in", "A", {"GTV": FIRST})
+    with pytest.raises(InputError, match=message):
+        imported(tmp_path / "in", tmp_path / "out", channels=channels, reference=reference)
+    assert not (tmp_path / "out").exists()
 
 
 def test_scans_in_several_frames_of_reference_are_cases_of_one_patient(tmp_path):
@@ -214,6 +230,37 @@ def test_what_dicom_cannot_be_used_is_in_the_table_of_skipped(tmp_path):
         "gap/scan 4:", "cut:", "outside: No structure of the table lies in the image", "other: No structure",
     ):  # fmt: skip
         assert expected in reasons
+
+
+def test_a_structure_set_on_an_image_that_cannot_be_used_says_so(tmp_path):
+    write_patient(tmp_path / "in" / "good", "good", {"GTV": FIRST}, seed=1)
+    write_patient(tmp_path / "in" / "gap", "gap", {"GTV": FIRST}, seed=4)
+    next((tmp_path / "in" / "gap" / "image").glob("*_0004.dcm")).unlink()
+    skipped = why(imported(tmp_path / "in", tmp_path / "out"))
+    assert skipped["gap/thorax"] == "The series that it was drawn on, 'gap/scan 4', cannot be used."
+
+
+def test_copies_of_a_study_count_once_and_other_doubles_are_refused(tmp_path):
+    volume = write_patient(tmp_path / "in" / "one", "P", {"GTV": FIRST}, seed=1)
+    shutil.copytree(tmp_path / "in" / "one", tmp_path / "in" / "again")
+    dataset = imported(tmp_path / "in", tmp_path / "out")
+    (case,) = dataset.cases
+    np.testing.assert_array_equal(case.load()[0][0].array, volume.array)
+    assert {"(8 copies)" in why(dataset)["P/scan 1"], "(1 copies)" in why(dataset)["P/thorax"]} == {True}
+    changed_copy = next((tmp_path / "in" / "again" / "image").iterdir())
+    slice_ = pydicom.dcmread(changed_copy)
+    slice_.PatientComments = "another one"
+    slice_.save_as(changed_copy)
+    with pytest.raises(InputError, match="holds a slice twice"):
+        imported(tmp_path / "in", tmp_path / "other")
+
+
+def test_patients_without_id_are_told_apart(tmp_path):
+    for seed in (1, 2):
+        write_patient(tmp_path / "in" / str(seed), "", {"GTV": FIRST}, seed=seed)
+    dataset = imported(tmp_path / "in", tmp_path / "out")
+    assert len({case.patient for case in dataset.cases}) == 2
+    assert all(case.name.startswith("patient_without_ID-") for case in dataset.cases)
 
 
 def test_files_chosen_one_by_one_are_found_as_in_a_folder(tmp_path):
@@ -293,6 +340,48 @@ def test_a_value_that_the_table_lacks_is_warned_of_and_left_out(tmp_path):
     (case,) = imported(tmp_path / "in", tmp_path / "out", table).cases
     assert case.facts.warnings == ("'structure 2' is not in the table of structures; it was left out.",)
     np.testing.assert_array_equal(case.load_label().array, labels_of({1: FIRST}).array)
+
+
+def test_values_beyond_a_byte_are_translated(tmp_path):
+    write_pair(tmp_path / "in", "a", seed=1)
+    labels = labels_of({1: FIRST, 2: SECOND})
+    array = labels.array.astype(np.uint16)
+    array[SECOND] = 1000
+    write_volume(labels.with_array(array), tmp_path / "in" / "labels" / "a.nii.gz")
+    with pytest.raises(InputError, match="up to 1000; 255 is the highest. Import the data"):
+        open_dataset(tmp_path / "in")
+    dataset = imported(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(dataset.cases[0].load_label().array, labels.array)
+    assert [label.name for label in dataset.labels] == ["structure 1", "structure 1000"]
+
+
+def test_numbers_of_objects_are_not_taken_for_structures(tmp_path):
+    write_pair(tmp_path, "a", seed=1)
+    numbers = np.arange(np.prod(SHAPE), dtype=np.uint32).reshape(SHAPE) % 400
+    write_volume(Volume(numbers, MATRIX), tmp_path / "labels" / "a.nii.gz")
+    with pytest.raises(InputError, match="399 structures.*a mask file of its own"):
+        propose(find(tmp_path))
+
+
+def test_labels_without_any_structure_are_refused_where_a_table_is_to_be_proposed(tmp_path):
+    write_pair(tmp_path, "a", seed=1, boxes={1: box((0, 0), (0, 0), (0, 0))})
+    with pytest.raises(InputError, match="every voxel is background"):
+        propose(find(tmp_path))
+
+
+def test_labels_that_cannot_be_read_are_known_before_the_import(tmp_path):
+    source = write_pairs(tmp_path / "in", 2)
+    (source / "labels" / "case_1.nii.gz").write_bytes(b"")
+    findings = find(source)
+    assert [case.name for case in findings.cases] == ["case_0"]
+    assert [(item.what, item.why[:26]) for item in findings.skipped] == [("case_1", "The labels cannot be read.")]
+
+
+def test_a_structure_without_a_row_is_in_the_table_of_skipped(tmp_path):
+    write_pairs(tmp_path / "in", 2)
+    table = StructureTable(propose(find(tmp_path / "in")).rows[:1])
+    dataset = imported(tmp_path / "in", tmp_path / "out", table)
+    assert "has no row for it" in why(dataset)["structure 'structure 2' of the data"]
 
 
 def test_what_a_case_lacks_is_not_contoured_unless_the_table_says_absent(tmp_path):
@@ -445,11 +534,37 @@ def test_a_full_disk_leaves_whole_cases_only(tmp_path, monkeypatch):
         written(volume, path)
 
     monkeypatch.setattr(case_folder, "write_volume", full)
-    with pytest.raises(OutputError, match="the disk is full"):
+    with pytest.raises(OutputError, match="'case_1' could not be written.*the disk is full.*same import again"):
         imported(source, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "cases").iterdir()] == ["case_0"]
     monkeypatch.undo()
     assert len(imported(source, tmp_path / "out").cases) == 3
+
+
+def test_what_another_program_wrote_is_not_replaced(tmp_path):
+    write_pair(tmp_path / "in", "a", seed=1, names=("imagesTr", "labelsTr"))
+    text = json.dumps({"labels": {"background": 0, "liver": 1, "spleen": 2}})
+    (tmp_path / "in" / "dataset.json").write_text(text)
+    with pytest.raises(OutputError, match="of another program"):
+        imported(tmp_path / "in", tmp_path / "in")
+    assert (tmp_path / "in" / "dataset.json").read_text() == text
+
+
+def test_a_data_set_does_not_come_to_lie_among_its_sources(tmp_path):
+    for place in (tmp_path / "in", tmp_path / "in" / "out", tmp_path / "in" / ".." / "in" / "out"):
+        with pytest.raises(InputError, match="lies in the folder that is imported"):
+            check_apart(tmp_path / "in", place)
+    check_apart(tmp_path / "in", tmp_path / "in-out")
+
+
+def test_why_nothing_was_imported_is_a_table(tmp_path):
+    source = write_pairs(tmp_path / "in", 2)
+    for path in (source / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="The first, 'case_0': The file case_0"):
+        imported(source, tmp_path / "out")
+    with (tmp_path / "out" / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["what"] for row in csv.DictReader(file)] == ["case_0", "case_1"]
 
 
 def test_what_lies_in_the_way_is_not_replaced(tmp_path):

@@ -128,13 +128,27 @@ def test_a_table_from_a_spreadsheet_with_semicolons_is_read(tmp_path):
     assert read_table(path) == table
 
 
+def test_a_table_with_tabs_and_empty_lines_is_read(tmp_path):
+    path = tmp_path / "table.csv"
+    table = proposed(["heart", "liver"])
+    write_table(table, path)
+    text = path.read_text(encoding="utf-8-sig").replace(",", "\t")
+    path.write_text(text.replace("\r\n", "\r\n\r\n").replace("not contoured", "Not contoured"), encoding="utf-8")
+    assert read_table(path) == table
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"heart": {"value": "2"}}, "same value 2"),
         ({"heart": {"value": "300"}}, "value 300"),
-        ({"heart": {"value": "one"}}, "Line 2 of the table is wrong"),
+        ({"heart": {"value": "one"}}, "Line 2 of the table is wrong: 'value' is 'one', which is no whole number"),
+        ({"liver": {"value": "1.5"}}, "Line 3 .* 'value' is '1.5'"),
         ({"heart": {"when missing": "gone"}}, "'when missing' is 'gone'"),
+        ({"heart": {"color": "red"}}, "'color' is 'red', not of the form #ff8000"),
+        ({"heart": {"color": "#fff8"}}, "'color' is '#fff8'"),
+        ({"heart": {"structure": "(not anotated)"}}, "'\\(not anotated\\)', not '\\(not annotated\\)'"),
+        ({"heart": {"name in data": "liver"}}, "'liver' has two rows, for 'heart' and for 'liver'"),
         ({"heart": {"type": "Heart"}}, "no code of the form"),
         ({"heart": {"structure": "liver"}}, "two values"),
         ({"heart": {"structure": ""}, "liver": {"structure": ""}}, "keeps no structure"),

@@ -89,6 +89,13 @@ def test_misses_count_in_dice_and_are_told_beside_distances():
     assert (spleen.empty, spleen.not_contoured, spleen.damaged) == (1, 1, 1)
 
 
+def test_a_failure_is_no_volume_error_of_nought():
+    failed = Row("d", "d", "liver", "failed", worst_mm=100.0)
+    found = Row("a", "a", "liver", "found", {"volume_error_ml": 3.0}, 1.5, 100.0)
+    assert summarise([found, failed], "volume_error_ml").mean == 3.0
+    assert summarise([found, failed], "volume_error_ml").failed == 1
+
+
 def test_the_mean_over_structures_weighs_cases_alike():
     assert case_means(ROWS, "dice") == {"a": pytest.approx(0.8), "b": 0, "c": 0, "d": 0}
     over = over_structures(ROWS, "dice")
@@ -135,6 +142,7 @@ def test_tables_count_what_was_missed():
     assert liver[4:] == ("4", "1", "1", "1") and spleen[4:] == ("1", "0", "0", "0")
     assert mean[:2] == ("mean", "0.2000 +- 0.4000")
     assert markdown([heads, liver]).startswith("| structure | Dice |") and "liver" in text([heads, liver])
+    assert markdown([("a|b",), ("c",)]).startswith("| a\\|b |")
     assert case_seconds(ROWS) == {"a": 1.5, "b": 1.5, "c": 2.5}
 
 

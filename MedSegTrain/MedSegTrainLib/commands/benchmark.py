@@ -7,6 +7,8 @@ from pathlib import Path
 
 from MedSegDLLib.errors import InputError
 
+from .numbers import at_least_one, at_least_zero, positive
+
 _BENCHMARK = """\
 Does the runs of a plan: every method on every data set, in every fold, with every seed. What is done is never done
 again; the same command goes on where it stopped or was stopped. Several of them may work in one folder at once.
@@ -29,16 +31,16 @@ def add_to(commands) -> None:
     benchmark.add_argument("--output", type=Path, metavar="RUNS", help="folder of the benchmark")
     benchmark.add_argument("--data", type=Path, help="folder of the data sets (default: that of the plan)")
     benchmark.add_argument("--cpu", action="store_true", help="train on the processor, which takes long")
-    benchmark.add_argument("--threads", type=int, default=0, help="processor cores for a run (default: all)")
+    benchmark.add_argument("--threads", type=at_least_zero, default=0, help="processor cores for a run (default: all)")
     benchmark.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="names of methods in the plan")
-    benchmark.add_argument("--limit", type=int, metavar="N", help="start so many runs at most")
+    benchmark.add_argument("--limit", type=at_least_one, metavar="N", help="start so many runs at most")
     minutes_help = "start no run that is not expected to end in this time; the next call goes on"
-    benchmark.add_argument("--minutes", type=float, metavar="M", help=minutes_help)
+    benchmark.add_argument("--minutes", type=positive, metavar="M", help=minutes_help)
     scheduler_help = "one run after another, one a GPU, or on a cluster (default: serial)"
     benchmark.add_argument("--scheduler", choices=("serial", "gpus", "dask"), default="serial", help=scheduler_help)
     cluster_help = "for dask: a scheduler's address (tcp://host:8786), or local, slurm, kubernetes (default: local)"
     benchmark.add_argument("--cluster", default="local", help=cluster_help)
-    benchmark.add_argument("--jobs", type=int, default=1, help="for dask: workers to ask for")
+    benchmark.add_argument("--jobs", type=at_least_one, default=1, help="for dask: workers to ask for")
     benchmark.set_defaults(run=_benchmark)
     report = commands.add_parser("report", help="tables and figures of a benchmark, finished or not")
     report.add_argument("runs", type=Path, help="folder of the benchmark")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .numbers import at_least_one
+
 
 def add_to(commands) -> None:
     """Add the verb to argparse's subparsers."""
     compare = commands.add_parser("compare", help="compare models by the tables that evaluate wrote")
     compare.add_argument("rows", type=Path, nargs="+", help="rows.csv of each model, on the same cases")
     compare.add_argument("--measure", action="append", help="dice, hd95_mm, nsd_2mm, ...; may be repeated")
-    compare.add_argument("--resamples", type=int, default=2000, help="of patients, for intervals (default: 2000)")
+    compare.add_argument(
+        "--resamples", type=at_least_one, default=2000, help="of patients, for intervals (default: 2000)"
+    )
     compare.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
     compare.add_argument("--markdown", action="store_true", help="tables in Markdown")
     compare.set_defaults(run=_compare)

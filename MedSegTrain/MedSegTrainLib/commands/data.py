@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +13,16 @@ from tqdm import tqdm
 from MedSegDLLib.errors import InputError
 
 from ..data import splits
-from ..data.channels import available_channels, proposed_channels
-from ..data.dataset import SKIPPED, Dataset, is_imported, open_dataset
+from ..data.channels import available_channels, check_channels, proposed_channels
+from ..data.dataset import SKIPPED, Dataset, Skipped, is_imported, open_dataset
 from ..data.found import Findings
-from ..data.importing import STRUCTURES, import_dataset
+from ..data.importing import STRUCTURES, check_apart, import_dataset
 from ..data.overview import CASE_COLUMNS, case_rows, counted, structure_summaries, text_table, warnings_of
 from ..data.proposal import propose
 from ..data.sources import find
 from ..data.structure_files import read_table, write_table
 from ..data.structures import NOT_ANNOTATED, StructureTable
+from .numbers import at_least_one
 
 SPLITS = "splits.json"
 
@@ -38,7 +39,7 @@ def add_to(commands) -> None:
     inspect.set_defaults(run=_inspect)
     split = data.add_parser("split", help="split a data set by patient and write the splits")
     split.add_argument("dataset", type=Path, help=_ITS_FOLDER)
-    split.add_argument("--folds", type=int, default=5, help="1: one split of 70, 15 and 15 %% (default: 5)")
+    split.add_argument("--folds", type=at_least_one, default=5, help="1: one split of 70, 15 and 15 %% (default: 5)")
     split.add_argument("--seed", type=int, default=0, help="another one gives another split (default: 0)")
     split.add_argument("--output", type=Path, help=f"JSON file (default: {SPLITS} in the data set)")
     split.set_defaults(run=_split)
@@ -63,6 +64,7 @@ def _add_import(data) -> None:
 
 
 def _import(options) -> int:
+    check_apart(options.source, options.output)
     with _progress("Looking") as progress:
         findings = find(options.source, progress)
     table = _table(options, findings)
@@ -72,7 +74,10 @@ def _import(options) -> int:
         dataset = import_dataset(
             findings, table, options.output, options.channels, options.reference, options.name, progress
         )
-    _print_skipped(dataset)
+    _print_skipped(dataset.skipped, dataset.folder / SKIPPED)
+    warned = sum(bool(case.facts and case.facts.warnings) for case in dataset.cases)
+    if warned:
+        print(f"There are warnings about {counted(warned, 'case')}: 'data inspect {dataset.folder}' shows them.")
     print(f"Wrote {dataset.folder}: {_size(dataset)}.")
     return 0
 
@@ -85,11 +90,14 @@ def _table(options, findings: Findings) -> StructureTable | None:
     table = propose(findings)
     if options.accept:
         return table
+    channels = tuple(options.channels) or proposed_channels(findings)
+    check_channels(channels, options.reference or channels[0], findings)
     write_table(table, path)
-    channels = [f"{name} ({counted(count, 'case')})" for name, count in available_channels(findings).items()]
+    _print_skipped(findings.skipped)
+    images = [f"{name} ({counted(count, 'case')})" for name, count in available_channels(findings).items()]
     columns = ("name in data", "cases", "becomes", "value")
-    print(f"Found: {findings.kind}, {counted(len(findings.cases), 'case')}. Images: {', '.join(channels)}.")
-    print(f"Channels: {' '.join(options.channels or proposed_channels(findings))}; others with --channels.\n")
+    print(f"Found: {findings.kind}, {counted(len(findings.cases), 'case')}. Images: {', '.join(images)}.")
+    print(f"Channels: {' '.join(channels)}; others with --channels.\n")
     print(text_table(columns, [(row.name, row.cases, row.structure, row.value or "") for row in table.rows]))
     print(
         f"\nThis is a proposal. Correct it in {path}, then run the same command again to import:\n"
@@ -110,7 +118,7 @@ def _inspect(options) -> int:
         for one in structure_summaries(dataset)
     ]
     print(text_table(columns, rows) + "\n")
-    _print_skipped(dataset)
+    _print_skipped(dataset.skipped, dataset.folder / SKIPPED if is_imported(dataset.folder) else None)
     for warning in warnings_of(dataset):
         print(f"Warning: {warning}")
     print(f"{dataset.name}: {_size(dataset)}; channels: {', '.join(channel.name for channel in dataset.channels)}.")
@@ -149,13 +157,14 @@ def _opened(path: Path) -> Dataset:
         return open_dataset(path, progress=progress)
 
 
-def _print_skipped(dataset: Dataset) -> None:
-    if not dataset.skipped:
+def _print_skipped(skipped: Sequence[Skipped], file: Path | None = None) -> None:
+    """The first of them where all are in a file, else all."""
+    if not skipped:
         return
-    shown = dataset.skipped[:_SHOWN_OF_SKIPPED]
+    shown = skipped[:_SHOWN_OF_SKIPPED] if file else skipped
     print(text_table(("skipped", "why"), [(item.what, item.why) for item in shown]))
-    if len(dataset.skipped) > len(shown):
-        print(f"... and {len(dataset.skipped) - len(shown)} more, see {dataset.folder / SKIPPED}")
+    if len(skipped) > len(shown):
+        print(f"... and {len(skipped) - len(shown)} more, see {file}")
     print()
 
 

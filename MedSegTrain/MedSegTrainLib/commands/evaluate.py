@@ -9,6 +9,8 @@ from pathlib import Path
 
 from MedSegDLLib.errors import InputError
 
+from .numbers import at_least_one, at_least_zero, positive
+
 _EVALUATE_EPILOG = """\
 examples:
   evaluate hippocampus-mr.yaml --data FOLDER --bundle MODELS/hippocampus-mr
@@ -33,7 +35,7 @@ def add_to(commands) -> None:
     evaluate.add_argument("--bundle", required=True, help="the model's folder, or an installed model's name")
     evaluate.add_argument("--data", type=Path, help="with a recipe: folder with images/ and labels/")
     evaluate.add_argument("--split", type=Path, help="file of splits; without it all cases are judged")
-    evaluate.add_argument("--fold", type=int, default=0, help="which split of the file (default: 0)")
+    evaluate.add_argument("--fold", type=at_least_zero, default=0, help="which split of the file (default: 0)")
     part_help = "of the split (default: test)"
     evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test", help=part_help)
     evaluate.add_argument(
@@ -42,10 +44,12 @@ def add_to(commands) -> None:
     evaluate.add_argument("--output", type=Path, help="CSV file with a row for each case and structure")
     record_help = "write the mean Dice into the bundle and its model card; with a recipe it always is"
     evaluate.add_argument("--record", action="store_true", help=record_help)
-    evaluate.add_argument("--tolerance", type=float, action="append", metavar="MM", help="of surface Dice; repeatable")
-    evaluate.add_argument("--band", type=float, default=2.0, metavar="MM", help="of boundary accuracy (default: 2)")
+    evaluate.add_argument(
+        "--tolerance", type=positive, action="append", metavar="MM", help="of surface Dice; repeatable"
+    )
+    evaluate.add_argument("--band", type=positive, default=2.0, metavar="MM", help="of boundary accuracy (default: 2)")
     evaluate.add_argument("--device", help="auto, cpu, cuda, cuda:1 (default: auto; with a recipe: cpu)")
-    evaluate.add_argument("--threads", type=int, help="processor cores for the network (default: all)")
+    evaluate.add_argument("--threads", type=at_least_one, help="processor cores for the network (default: all)")
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -60,8 +64,6 @@ def _settings(options):
     from ..evaluation.metrics import Settings
 
     tolerances = tuple(options.tolerance) if options.tolerance else Settings.tolerances_mm
-    if min(*tolerances, options.band) <= 0:
-        raise InputError("A tolerance is not positive.", "Give tolerances in mm, above 0.")
     return Settings(tolerances_mm=tolerances, band_mm=options.band)
 
 

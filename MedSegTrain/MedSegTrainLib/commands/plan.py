@@ -6,6 +6,8 @@ from pathlib import Path
 
 from MedSegDLLib.errors import InputError
 
+from .numbers import at_least_zero, positive
+
 
 def add_to(commands) -> None:
     """Add the verbs `fingerprint` and `plan` to the sub-commands of a parser."""
@@ -21,7 +23,9 @@ def add_to(commands) -> None:
     plan.add_argument("--network", required=True, help="a name of 'medseg networks'")
     plan.add_argument("--dims", type=int, choices=(2, 3), default=3, help="slices or volumes (default: 3)")
     plan.add_argument("--arguments", default="{}", metavar="YAML", help="of the network, such as '{width: 16}'")
-    plan.add_argument("--memory", type=float, default=8.0, metavar="GB", help="of the device that trains (default: 8)")
+    plan.add_argument(
+        "--memory", type=positive, default=8.0, metavar="GB", help="of the device that trains (default: 8)"
+    )
     set_help = "a value that wins, such as spacing_mm=[1, 1, 2]; may be said again"
     plan.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help=set_help)
     plan.add_argument("--fingerprint", type=Path, metavar="JSON", help="default: measure the data set, or reuse that")
@@ -31,7 +35,7 @@ def add_to(commands) -> None:
 
 
 def _add_workers(parser) -> None:
-    parser.add_argument("--workers", type=int, default=0, help="processes that measure (default: this one)")
+    parser.add_argument("--workers", type=at_least_zero, default=0, help="processes that measure (default: this one)")
 
 
 def _fingerprint(options) -> int:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from MedSegDLLib.errors import InputError
 
+from .numbers import at_least_one, at_least_zero, positive
+
 _TRAIN_EPILOG = """\
 examples:
   train --dataset DATASET --network unet-3d --preset modern --output RUN
@@ -51,8 +53,8 @@ def _add_train(commands) -> None:
     train.add_argument("--output", type=Path, required=True, help="folder of the training and its model")
     data = train.add_argument_group("data")
     data.add_argument("--dataset", type=Path, help="a data set's folder")
-    data.add_argument("--folds", type=int, help="default: the recipe's, or 5; 1: a single split, 70/15/15")
-    data.add_argument("--fold", type=int, help="which is held back to judge on (default: the recipe's, or 0)")
+    data.add_argument("--folds", type=at_least_one, help="default: the recipe's, or 5; 1: a single split, 70/15/15")
+    data.add_argument("--fold", type=at_least_zero, help="which is held back to judge on (default: the recipe's, or 0)")
     data.add_argument("--split-seed", type=int, help="another one gives another split (default: the recipe's, or 0)")
     split_help = "splits of 'data split', in place of --folds and --split-seed"
     data.add_argument("--split", type=Path, metavar="JSON", help=split_help)
@@ -62,7 +64,7 @@ def _add_train(commands) -> None:
     what.add_argument("--network", help="a name of 'medseg networks'")
     what.add_argument("--dims", type=int, choices=(2, 3), help="slices or volumes (default: 3)")
     what.add_argument("--plan", type=Path, metavar="YAML", help="a plan of 'medseg plan', edited or not")
-    what.add_argument("--memory", type=float, metavar="GB", help="to plan for (default: 8)")
+    what.add_argument("--memory", type=positive, metavar="GB", help="to plan for (default: 8)")
     what.add_argument("--preset", help="papers or modern (default: modern)")
     what.add_argument("--name", help="of the model")
     set_help = "a value that wins, such as optimisation.steps=100; may be said again"
@@ -72,9 +74,13 @@ def _add_train(commands) -> None:
     where = train.add_argument_group("where, and what then")
     where.add_argument("--cpu", action="store_true", help="train on the CPU if there is no GPU")
     where.add_argument("--devices", default="auto", help="auto, cpu, gpu, or how many GPUs of each computer")
-    where.add_argument("--nodes", type=int, default=1, help="computers that train together, as SLURM starts them")
-    where.add_argument("--threads", type=int, help="processor cores for the network")
-    where.add_argument("--workers", type=int, default=0, help="processes that make patches beside the training")
+    where.add_argument(
+        "--nodes", type=at_least_one, default=1, help="computers that train together, as SLURM starts them"
+    )
+    where.add_argument("--threads", type=at_least_one, help="processor cores for the network")
+    where.add_argument(
+        "--workers", type=at_least_zero, default=0, help="processes that make patches beside the training"
+    )
     where.add_argument("--estimate", action="store_true", help="only say what time and memory it would take")
     where.add_argument("--install", action="store_true", help="offer the model in MedSegDL")
     where.add_argument("--runs", type=Path, default=Path("runs"), help="with --data: checkpoints go to RUNS/<name>")

@@ -78,20 +78,28 @@ class Case:
         Raises:
             InputError: a file is missing or damaged, the labels lie on another grid, or hold what is no label.
         """
-        first, *others = (read_image(path) for path in self.images)
         label = self.load_label()
-        check_same_grid(first.grid, label.grid, f"The labels of '{self.name}'")
-        return (first, *(resampled(image, first.grid) for image in others)), label
+        return self.load_images(label.grid), label
+
+    def load_images(self, grid: Grid) -> tuple[Volume, ...]:
+        """All on the grid of the first. Raises InputError, also where that one is not the grid of the labels."""
+        first, *others = (read_image(path) for path in self.images)
+        check_same_grid(first.grid, grid, f"The labels of '{self.name}'")
+        return (first, *(resampled(image, first.grid) for image in others))
 
     def load_label(self) -> Volume:
         """The labels alone, uint8. Raises InputError."""
         label = read_values(self.label)
+        self.check_values(label)
+        return label
+
+    def check_values(self, label: Volume) -> None:
+        """Raise InputError for what `read_values` reads, but is no number of a structure."""
         if label.array.dtype != np.uint8:
             raise InputError(
                 f"The labels of '{self.name}' hold values up to {label.array.max()}; 255 is the highest.",
                 "Import the data, with a table that maps its values to those of the model.",
             )
-        return label
 
     def load_instances(self) -> Volume | None:
         """Every object with a number of its own, uint16 on the grid of the labels; None where there are none."""

@@ -78,7 +78,7 @@ class CaseWriter:
         contoured = painted.contoured | self._table.may_be_absent
         if not painted.labels.any() and not self._table.may_be_absent:
             why = " ".join(("No structure of the table lies in the image.", *painted.warnings[:1]))
-            raise InputError(why, "Check the table of structures.")
+            raise InputError(why, "Check the table of structures; a case may be without one that is 'absent' there.")
         paths = [folder / f"{safe_name(channel)}.nii.gz" for channel in self._channels]
         for image, path in zip(images, paths):
             write_volume(image, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -11,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from MedSegDLLib.atomic import output_errors, replacing
+from MedSegDLLib.errors import OutputError
 from MedSegDLLib.labels import Label, volumes_ml
 from MedSegDLLib.volume import Volume
 
@@ -78,18 +80,26 @@ class Measurement:
 
 
 def measured(case: Case, labels: tuple[Label, ...], kept: Path | None) -> Measurement:
-    """From `kept` if it was measured before and has not changed since, else anew. Raises InputError, OutputError."""
+    """From `kept` if it was measured before and has not changed since, else anew. Raises InputError.
+
+    Where nothing can be kept, it is measured again the next time.
+    """
     if kept is None:
         return measure(case, labels)
     path = kept / f"{case.name}-{_key(case, labels)}.npz"
     found = _read(path)
     if found is None:
         found = measure(case, labels)
-        with output_errors(kept):
-            kept.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            np.savez(partial, facts=np.array(json.dumps(asdict(found.facts))), inside=found.inside)
+        with suppress(OutputError):
+            _keep(found, path)
     return found
+
+
+def _keep(found: Measurement, path: Path) -> None:
+    with output_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        np.savez(partial, facts=np.array(json.dumps(asdict(found.facts))), inside=found.inside)
 
 
 def measure(case: Case, labels: tuple[Label, ...]) -> Measurement:

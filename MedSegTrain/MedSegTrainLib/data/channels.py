@@ -6,14 +6,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from MedSegDLLib.errors import InputError
 
 from .case import Channel
 from .dataset import Skipped
 from .found import Drawing, Findings, FoundCase, FoundImage
-from .layouts import modality_of
-from .names import normalised
+from .names import modality_of, normalised
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,20 @@ def proposed_channels(findings: Findings) -> tuple[str, ...]:
 
 def available_channels(findings: Findings) -> dict[str, int]:
     """Modalities of the images, and in how many cases each occurs."""
-    return dict(Counter(name for case in findings.cases for name in {i.modality or i.name for i in case.images}))
+    names = (dict.fromkeys(image.modality or image.name for image in case.images) for case in findings.cases)
+    return dict(Counter(chain.from_iterable(names)))
+
+
+def check_channels(names: Sequence[str], reference: str, findings: Findings) -> None:
+    """Raise InputError for a name that no image has, or that is there twice, and for a reference that is no channel."""
+    for n, name in enumerate(names):
+        if name.casefold() in (other.casefold() for other in names[:n]):
+            raise InputError(f"The channel '{name}' is named twice.", "Name each image once.")
+        if not any(_candidates(name, case) for case in findings.cases):
+            there = ", ".join(available_channels(findings))
+            raise InputError(f"No case has an image for the channel '{name}'. There are: {there}.", "Correct its name.")
+    if reference not in names:
+        raise InputError(f"The reference '{reference}' is none of the channels {', '.join(names)}.", "Correct it.")
 
 
 def channels_of(names: Sequence[str], findings: Findings) -> tuple[Channel, ...]:

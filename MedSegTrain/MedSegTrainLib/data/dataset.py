@@ -32,6 +32,11 @@ class Skipped:
     what: str
     why: str
 
+    def __post_init__(self):
+        for name in ("what", "why"):  # a file's name may be in an encoding that no table can hold
+            text = getattr(self, name).encode("utf-8", "backslashreplace").decode()
+            object.__setattr__(self, name, text)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -82,7 +87,7 @@ class Dataset:
         """Write dataset.json, with paths relative to the folder, and skipped.csv. Raises OutputError."""
         with output_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        _write_skipped(self.folder / SKIPPED, self.skipped)
+        write_skipped(self.folder / SKIPPED, self.skipped)
         text = json.dumps(self._to_dict(), indent=1, ensure_ascii=False)
         with replacing(self.folder / DATASET) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -169,7 +174,8 @@ def _values(labels: Iterable[Label]) -> str:
     return ", ".join(str(label.value) for label in labels)
 
 
-def _write_skipped(path: Path, skipped: tuple[Skipped, ...]) -> None:
+def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
+    """As a table of what and why. Raises OutputError."""
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["what", "why"])

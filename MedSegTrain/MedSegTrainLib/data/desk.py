@@ -16,7 +16,7 @@ from MedSegDLLib.errors import InputError
 from .channels import available_channels, proposed_channels
 from .dataset import Dataset, is_imported
 from .found import Findings, FoundCase
-from .importing import import_dataset
+from .importing import check_apart, import_dataset
 from .overview import structure_summaries, warnings_of
 from .preview import picture, write_picture
 from .proposal import propose
@@ -37,6 +37,7 @@ class DataDesk:
 
     def __init__(self, findings: Findings | None = None):
         self._findings = findings
+        self._source: Path | None = None
         self._dataset: Dataset | None = None
 
     def answer(self, question: dict[str, Any], progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
@@ -61,14 +62,15 @@ class DataDesk:
         raise ValueError(f"nobody answers '{ask}'")
 
     def _look(self, progress, cancelled, table: str, folder: str = "", files: list[str] | None = None) -> dict:
-        self._findings = self._dataset = None
+        self._findings = self._dataset = self._source = None
         if files is not None:
             self._findings = find_files(files)
         elif is_imported(Path(folder)):
             self._dataset = Dataset.read(Path(folder))
             return told_dataset(self._dataset)
         else:
-            self._findings = find(Path(folder), progress, cancelled)
+            self._source = Path(folder)
+            self._findings = find(self._source, progress, cancelled)
         return self._tell(table)
 
     def _tell(self, table: str) -> dict:
@@ -78,6 +80,8 @@ class DataDesk:
     def _import(self, progress, cancelled, table: str, output: str, channels: list[str], name: str = "") -> dict:
         if self._findings is None:  # they were lost with a process that did not listen to a cancel
             raise InputError("The data are no longer at hand.", "Look at them again, then import.")
+        if self._source:
+            check_apart(self._source, Path(output))
         corrected = read_table(table)
         self._dataset = import_dataset(
             self._findings, corrected, output, channels, name=name, progress=progress, cancelled=cancelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,8 +19,9 @@ from MedSegDLLib.labels import Label, volumes_ml, voxel_counts
 from MedSegDLLib.volume import Volume
 
 from .case import Case
+from .images import read_values
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Examination:
 
     Args:
         shape, spacing_mm: of the grid of its first image, (k, j, i) and i, j, k.
-        counts: voxels of each label value that occurs, background included.
+        counts: voxels of each label value that occurs, background included; None where the labels cannot be read.
         digest: the same for images of the same voxels.
         problem: why the case cannot be used; empty if it can.
     """
@@ -46,19 +48,32 @@ class Examination:
 def examine(case: Case) -> Examination:
     """Load a case and look at it; never raises for what is wrong with its files."""
     try:
-        images, label = case.load()
-        for image in images:
-            image.check_usable()
+        label = read_values(case.label)
     except InputError as error:
         return Examination(problem=str(error))
-    counts = voxel_counts(label.array, 255)
+    counts = _counts(label.array)
+    try:
+        images = case.load_images(label.grid)
+        for image in images:
+            image.check_usable()
+        case.check_values(label)
+    except InputError as error:
+        return Examination(counts=counts, problem=str(error))
     return Examination(
         shape=label.array.shape,
         spacing_mm=tuple(float(mm) for mm in images[0].grid.spacing_mm),
-        counts={int(value): int(counts[value]) for value in np.flatnonzero(counts)},
+        counts=counts,
         digest=digest_of(images[0]),
-        problem="" if counts[1:].any() else "No structure is labelled in it: every voxel is background.",
+        problem="" if counts.keys() - {0} else "No structure is labelled in it: every voxel is background.",
     )
+
+
+def _counts(labels: np.ndarray) -> dict[int, int]:
+    if labels.dtype == np.uint8:
+        counts = voxel_counts(labels, 255)
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    values, counts = np.unique(labels, return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts)}
 
 
 def volumes_of(case: Case, labels: tuple[Label, ...]) -> dict[str, float]:
@@ -104,7 +119,7 @@ class _Memory:
     """Examinations on disk, each with the size and time of the files it was made of."""
 
     def __init__(self, folder: Path):
-        key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
         self._path = cache_folder() / "datasets" / f"{key}.json"
         self._entries = self._read()
         self._changed = False

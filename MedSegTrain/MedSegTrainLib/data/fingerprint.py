@@ -105,7 +105,6 @@ def fingerprint(
 
     Raises:
         InputError: there are no cases, or not one can be used.
-        OutputError: `kept` cannot be written.
         CancelledError: `cancelled` said so. What was measured is kept.
     """
     if not cases:

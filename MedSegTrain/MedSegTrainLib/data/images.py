@@ -34,6 +34,7 @@ def read_image(path: Path | str) -> Volume:
         InputError: the file is missing, damaged, or neither a volume nor a picture.
     """
     path = Path(path)
+    _check_name(path)
     return _read_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
 
 
@@ -44,7 +45,11 @@ def read_values(path: Path | str) -> Volume:
         InputError: the file cannot be read, is in colour, or holds negative or broken numbers.
     """
     path = Path(path)
-    volume = _as_picture(read_volume(path)) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
+    _check_name(path)
+    try:
+        volume = _read_label_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
+    except InputError as error:
+        raise InputError(f"The labels cannot be read. {error.message}", error.remedy, error.details) from error
     array = volume.array
     if array.size == 0:
         raise InputError(f"The label image {path.name} is empty: it has no voxels.", "Export it again.")
@@ -67,7 +72,35 @@ def resampled(volume: Volume, grid: Grid) -> Volume:
     return Volume(aligned(volume, grid), grid.ijk_to_ras, volume.modality, volume.name)
 
 
+def _check_name(path: Path) -> None:
+    """SimpleITK takes the whole process down with it at a name of another encoding."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("The name of the file is not in UTF-8.", "Rename it.", repr(path)) from error
+
+
 def _read_picture(path: Path) -> Volume:
+    pixels = _pixels(path)
+    return _as_volume(pixels if pixels.ndim == 2 else _grey(pixels), path)
+
+
+def _read_label_picture(path: Path) -> Volume:
+    """Grey values may be stored as colours; colours themselves are no numbers of structures."""
+    pixels = _pixels(path)
+    if pixels.ndim == 3:
+        grey, *others = np.moveaxis(pixels, -1, 0)[: 3 if pixels.shape[-1] > 2 else 1]
+        if any((grey != other).any() for other in others):
+            raise InputError(
+                f"The picture {path.name} is in colour or has a palette.",
+                "Save it in grey values, one for each structure.",
+            )
+        pixels = grey
+    return _as_volume(pixels, path)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """(j, i) or (j, i, components)."""
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
     try:
@@ -77,16 +110,15 @@ def _read_picture(path: Path) -> Volume:
             f"The picture {path.name} is damaged, or of a kind that is not supported.", "Export it again as PNG.",
             str(error),
         ) from error  # fmt: skip
-    array = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        array = _grey(array)
-    if array.ndim != 2:
-        raise InputError(f"The picture {path.name} has {array.ndim} axes, not two.", "Export its planes one by one.")
-    return Volume(array[None], name=path.stem)
+    if image.GetDimension() != 2:
+        raise InputError(
+            f"The picture {path.name} has {image.GetDimension()} axes, not two.", "Export its planes one by one."
+        )
+    return sitk.GetArrayFromImage(image)
 
 
-def _as_picture(volume: Volume) -> Volume:
-    return Volume(volume.array, name=volume.name)
+def _as_volume(pixels: np.ndarray, path: Path) -> Volume:
+    return Volume(pixels[None], name=path.stem)
 
 
 def _grey(array: np.ndarray) -> np.ndarray:

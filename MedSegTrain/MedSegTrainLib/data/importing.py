@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from MedSegDLLib.errors import CancelledError, InputError
+from MedSegDLLib.errors import CancelledError, InputError, OutputError
 
 from .case import Case
 from .case_folder import CaseWriter, remove_leftovers
-from .channels import Assembled, assemble, channels_of, proposed_channels
-from .dataset import Dataset, Skipped
+from .channels import Assembled, assemble, channels_of, check_channels, proposed_channels
+from .dataset import DATASET, SKIPPED, Dataset, Skipped, is_imported, write_skipped
 from .found import Findings
 from .structure_files import write_table
 from .structures import StructureTable
@@ -49,22 +49,25 @@ def import_dataset(
         progress: called with cases done, their number, and the name of the next.
 
     Raises:
-        InputError: no case could be imported.
+        InputError: no case could be imported; skipped.csv says why.
         OutputError: the folder cannot be written to, or the disk is full; finished cases stay.
         CancelledError: finished cases stay.
     """
     output = Path(output)
+    _check_not_in_use(output)
     channels = tuple(channels) or proposed_channels(findings)
     reference = reference or channels[0]
-    if reference not in channels:
-        raise InputError(f"The reference '{reference}' is none of the channels {', '.join(channels)}.", "Correct it.")
+    check_channels(channels, reference, findings)
     write_table(table, output / STRUCTURES)
     assembled, skipped = _assembled(findings, channels, reference)
+    skipped += _without_row(findings, table)
     remove_leftovers(output / CASES)
     writer = CaseWriter(output / CASES, table, channels)
+    known = len(skipped)
     cases = list(_imported(assembled, writer, skipped, progress, cancelled))
     if not cases:
-        raise _nothing_imported(skipped)
+        write_skipped(output / SKIPPED, skipped)
+        raise _nothing_imported(output, skipped[known:] or skipped)
     dataset = Dataset(
         folder=output,
         name=name or output.name,
@@ -77,6 +80,28 @@ def import_dataset(
     dataset = _without_empty_structures(dataset)
     dataset.write()
     return dataset
+
+
+def check_apart(source: Path, output: Path) -> None:
+    """Raise InputError where a data set would come to lie among the data that it is made from."""
+    source, output = source.resolve(), output.resolve()
+    if output == source or source in output.parents:
+        raise InputError(f"'{output}' lies in the folder that is imported.", "Choose a folder beside it.")
+
+
+def _check_not_in_use(output: Path) -> None:
+    if (output / DATASET).is_file() and not is_imported(output):
+        raise OutputError(
+            f"'{output}' has a {DATASET} of another program, which would be replaced.", "Choose another folder."
+        )
+
+
+def _without_row(findings: Findings, table: StructureTable) -> list[Skipped]:
+    """Structures of the data that the table does not know, as when data came after it was made."""
+    found = dict.fromkeys(one for case in findings.cases for drawing in case.drawings for one in drawing.structures)
+    names = dict.fromkeys(one.name for one in found if table.row_of(one) is None)
+    why = "The table of structures has no row for it. Add one, or let the table be proposed again."
+    return [Skipped(f"structure '{name}' of the data", why) for name in names]
 
 
 def _assembled(findings: Findings, channels, reference: str) -> tuple[list[Assembled], list[Skipped]]:
@@ -100,6 +125,13 @@ def _imported(assembled: list[Assembled], writer: CaseWriter, skipped: list[Skip
         except InputError as reason:
             skipped.append(Skipped(one.name, str(reason)))
             continue
+        except OutputError as reason:
+            goes_on = "Then start the same import again: it goes on after the cases that are finished."
+            raise OutputError(
+                f"The case '{one.name}' could not be written. {reason.message}",
+                f"{reason.remedy} {goes_on}",
+                reason.details,
+            ) from reason
         first = first_of.setdefault(digest, one.name)
         if first == one.name:
             yield case
@@ -126,10 +158,10 @@ def _without(case: Case, names: list[str]) -> Case:
     return replace(case, not_contoured=case.not_contoured - set(names), facts=replace(case.facts, volumes_ml=volumes))
 
 
-def _nothing_imported(skipped: list[Skipped]) -> InputError:
+def _nothing_imported(output: Path, skipped: list[Skipped]) -> InputError:
     first = f" The first, '{skipped[0].what}': {skipped[0].why}" if skipped else ""
     return InputError(
         f"Not a single case could be imported.{first}",
-        "Correct the data, the structure table or the channels.",
+        f"Correct the data, the table of structures or the channels; all reasons are in '{output / SKIPPED}'.",
         "\n".join(f"{item.what}: {item.why}" for item in skipped),
     )

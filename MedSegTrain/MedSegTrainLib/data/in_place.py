@@ -12,7 +12,7 @@ from MedSegDLLib.labels import Label
 from .case import IGNORE, Case, Facts
 from .dataset import Dataset, Skipped
 from .examination import Examination, examine_all
-from .layouts import Layout, find_layout
+from .layouts import NAMES_BELONG_TOGETHER, Layout, find_layout
 from .structures import name_of, plain_label
 
 _IMPORT = "Import the data: python -m MedSegTrainLib data import"
@@ -34,11 +34,12 @@ def open_in_place(
         )
     cases = [Case(p.name, p.images, p.label, layout.patients.get(p.name, "")) for p in layout.pairs]
     seen = dict(zip(cases, examine_all(folder, cases, progress)))
-    skipped = [Skipped(*item) for item in layout.unmatched] + _unusable(seen)
-    usable = {case: examination for case, examination in seen.items() if case.name not in {s.what for s in skipped}}
+    problems = _problems(seen)
+    usable = {case: examination for case, examination in seen.items() if case.name not in problems}
+    skipped = [Skipped(*item) for item in (*layout.unmatched, *problems.items())]
     if not usable:
         why = f" The first, '{skipped[0].what}': {skipped[0].why}" if skipped else ""
-        raise InputError(f"'{folder}' holds no case that can be used.{why}", "Add labelled cases.")
+        raise InputError(f"'{folder}' holds no case that can be used.{why}", NAMES_BELONG_TOGETHER)
     labels = tuple(labels) if labels is not None else _labels(layout, usable.values(), skipped)
     return Dataset(
         folder=folder,
@@ -51,13 +52,14 @@ def open_in_place(
     )
 
 
-def _unusable(seen: dict[Case, Examination]) -> list[Skipped]:
-    found, first_of = [], {}
+def _problems(seen: dict[Case, Examination]) -> dict[str, str]:
+    """Why cases cannot be used, by their names."""
+    found, first_of = {}, {}
     for case, examination in seen.items():
         if examination.problem:
-            found.append(Skipped(case.name, examination.problem))
+            found[case.name] = examination.problem
         elif (first := first_of.setdefault(examination.digest, case.name)) != case.name:
-            found.append(Skipped(case.name, f"It is the same image as '{first}'."))
+            found[case.name] = f"It is the same image as '{first}'."
     return found
 
 

@@ -5,14 +5,15 @@
     dataset.json with a list "training"           Medical Segmentation Decathlon
     NAME.*  and  NAME_seg.* (label, mask, ...)    in one folder, and in the folders below it
 
+NAME_seg.* may stand for NAME.* in a folder of labels, too.
 A file patients.csv (columns case, patient) says which cases are of one patient.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,22 +21,18 @@ from MedSegDLLib.errors import InputError
 from MedSegDLLib.files import folders_below, stem
 
 from .case import Channel
+from .dataset_json import Description, read_description
 from .images import is_image_file
-from .json_files import read_json
-
-PATIENTS = "patients.csv"
+from .patients import read_patients
 
 _FOLDERS = (
     ("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"), ("image", "label"), ("image", "mask"),
 )  # fmt: skip
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _LABEL_WORDS = re.compile(r"(?:^|[-_. ])(?:seg|segmentation|labels?|labelmap|masks?|gt|truth)(?:[-_. ]|$)", re.I)
-_MODALITIES = {
-    "PT": r"pet|pt|suv",
-    "CT": r"ct|cbct",
-    "MR": r"mri?|t[12](w|c|ce|gd|fs|n|f)?|flair|dwi|adc",
-    "US": r"us",
-}
+
+NAMES_BELONG_TOGETHER = "Files belong together by their names: images/NAME.nii.gz and labels/NAME.nii.gz."
+"""What to say where nothing does."""
 
 Files = dict[str, list[Path]]
 """By their names without suffix."""
@@ -74,73 +71,77 @@ class Layout:
 
 def find_layout(folder: Path) -> Layout | None:
     """How the folder is laid out; None where it is in none of the ways above. Raises InputError for a broken table."""
-    description = read_json(folder / "dataset.json") if (folder / "dataset.json").is_file() else {}
+    description = read_description(folder / "dataset.json")
     layout = _decathlon(folder, description) or _two_folders(folder, description) or _one_folder(folder)
-    return layout and replace(layout, patients=_patients(folder / PATIENTS), about=_about(description))
-
-
-def modality_of(word: str) -> str:
-    """DICOM's code for what people call a modality ('MRI', 'T1w', 'MR_T1', 'PET'), '' for other words."""
-    for modality, pattern in _MODALITIES.items():
-        if any(re.fullmatch(pattern, part, re.I) for part in re.split(r"[-_ ]", word)):
-            return modality
-    return ""
-
-
-def _decathlon(folder: Path, description: dict) -> Layout | None:
-    listed = description.get("training")
-    if not (isinstance(listed, list) and listed and isinstance(listed[0], dict)):
+    if layout is None:
         return None
+    known = {*(pair.name for pair in layout.pairs), *(name for name, _ in layout.unmatched)}
+    patients, unknown = read_patients(folder, known)
+    unmatched = (*layout.unmatched, *unknown)
+    return replace(layout, patients=patients, unmatched=unmatched, about=description.about)
+
+
+def _decathlon(folder: Path, description: Description) -> Layout | None:
     pairs, unmatched = [], []
-    for entry in listed:
-        image, label = folder / entry["image"], folder / entry["label"]
+    for image, label in ((folder / image, folder / label) for image, label in description.listed):
         if image.is_file() and label.is_file():
             pairs.append(Pair(stem(image), (image,), label))
         elif not _channel_files(image):
             unmatched.append((stem(image), f"'{label if image.is_file() else image}' is listed, but not there."))
     if not pairs:  # the files of nnU-Net's first version are listed without the numbers of their channels
         return None
-    layout = Layout("Medical Segmentation Decathlon", _channels(description, 1), tuple(pairs))
-    return _described(replace(layout, unmatched=tuple(unmatched)), description)
+    channels = description.channels or _numbered_channels(1)
+    if len(channels) > 1:
+        names = ", ".join(channel.name for channel in channels)
+        raise InputError(
+            f"Each image of '{folder}' holds {len(channels)} channels in one file ({names}), which is not read.",
+            "Write each channel to a file of its own, such as imagesTr/NAME_0000.nii.gz; nnU-Net's"
+            " nnUNetv2_convert_MSD_dataset does.",
+        )
+    layout = Layout("Medical Segmentation Decathlon", channels, tuple(pairs), unmatched=tuple(unmatched))
+    return replace(layout, names=description.names, ignored=description.ignored)
 
 
 def _channel_files(image: Path) -> bool:
     return any(image.parent.glob(f"{stem(image)}_0000.*"))
 
 
-def _two_folders(folder: Path, description: dict) -> Layout | None:
+def _two_folders(folder: Path, description: Description) -> Layout | None:
     for images, labels in _FOLDERS:
         image_files, label_files = _by_name(folder / images), _by_name(folder / labels)
         if image_files and label_files:  # and not a folder of DICOM series
             kind = "nnU-Net" if images == "imagesTr" else "images and labels"
-            return _described(_paired(kind, image_files, label_files, description), description)
+            layout = _paired(kind, image_files, label_files, description.channels)
+            return replace(layout, names=description.names, ignored=description.ignored)
     return None
 
 
-def _paired(kind: str, image_files: Files, label_files: Files, description: dict) -> Layout:
-    label_files = {name.removesuffix(".seg"): files for name, files in label_files.items()}
-    channel_files = _by_case_and_channel(image_files) if not set(image_files) & set(label_files) else {}
-    pairs, unmatched = [], []
-    numbers = sorted({number for files in channel_files.values() for number in files}) or [0]
-    for name in sorted({*label_files, *(channel_files or image_files)}):
-        files = channel_files.get(name, {0: image_files.get(name, [])} if not channel_files else {})
+def _paired(kind: str, image_files: Files, label_files: Files, channels: tuple[Channel, ...]) -> Layout:
+    cases, unmatched = _by_case_and_channel(image_files, label_files)
+    label_files = _named_as(cases, label_files)
+    numbers = sorted({number for files in cases.values() for number in files})
+    pairs = []
+    for name in sorted({*label_files, *cases}):
+        files = cases.get(name, {})
         problem = _problem(files, numbers, label_files.get(name, []))
         if problem:
             unmatched.append((name, problem))
         else:
             pairs.append(Pair(name, tuple(files[number][0] for number in numbers), label_files[name][0]))
-    return Layout(kind, _channels(description, len(numbers)), tuple(pairs), unmatched=tuple(unmatched))
+    if len(channels) != len(numbers):
+        channels = _numbered_channels(len(numbers))
+    return Layout(kind, channels, tuple(pairs), unmatched=tuple(unmatched))
 
 
 def _problem(files: dict[int, list[Path]], numbers: list[int], labels: list[Path]) -> str:
     """Why a name makes no pair; empty if it does."""
     if not any(files.values()):
-        return f"There are labels ({labels[0].name}), but no image."
+        return f"There are labels ({labels[0].name}), but no image of this name."
     missing = [number for number in numbers if not files.get(number)]
     if missing:
         return f"The image of channel {missing[0]} is missing."
     if not labels:
-        return "There is an image, but no labels."
+        return "There is an image, but no labels of this name."
     double = next((found for found in (*files.values(), labels) if len(found) > 1), None)
     return f"Two files have this name: {double[0].name} and {double[1].name}." if double else ""
 
@@ -155,14 +156,32 @@ def _by_name(folder: Path) -> Files:
     return dict(found)
 
 
-def _by_case_and_channel(files: Files) -> dict[str, dict[int, list[Path]]]:
-    """Files named NAME_0000 by NAME and number; empty where not all are named so."""
-    matches = {name: _CHANNEL.fullmatch(name) for name in files}
-    if not all(matches.values()):
-        return {}
-    found = defaultdict(dict)
+def _by_case_and_channel(
+    images: Files, labels: Files
+) -> tuple[dict[str, dict[int, list[Path]]], list[tuple[str, str]]]:
+    """The images of each case by the number of their channel; and those without one where the others have one.
+
+    Names are taken as they are where labels have the same, or where none ends in a number.
+    """
+    matches = {name: _CHANNEL.fullmatch(name) for name in images}
+    if set(images) & set(labels) or not any(matches.values()):
+        return {name: {0: files} for name, files in images.items()}, []
+    found, unmatched = defaultdict(dict), []
     for name, match in matches.items():
-        found[match[1]][int(match[2])] = files[name]
+        if match:
+            found[match[1]][int(match[2])] = images[name]
+        else:
+            unmatched.append((name, "The number of a channel, such as _0000, is missing at the end of its name."))
+    return dict(found), unmatched
+
+
+def _named_as(cases: Iterable[str], labels: Files) -> Files:
+    """The labels by the names of their images, which 'NAME.seg' and 'NAME_label' stand for where no image has those."""
+    cases, found = set(cases), defaultdict(list)
+    for name, files in labels.items():
+        word = _LABEL_WORDS.search(name)
+        start = name[: word.start()] if word and name not in cases else ""
+        found[start if start in cases and start not in labels else name] += files
     return dict(found)
 
 
@@ -171,56 +190,27 @@ def _one_folder(folder: Path) -> Layout | None:
     pairs, unmatched = [], []
     for place in folders_below(folder):
         files = _by_name(place)
-        labels = {name for name in files if _LABEL_WORDS.search(name)}
-        for label in sorted(labels):
-            images = [name for name in files if name not in labels]
+        labels = sorted(name for name in files if _LABEL_WORDS.search(name))
+        images = {name for name in files if name not in labels}
+        unused = set(images)
+        for label in labels:
             start = label[: _LABEL_WORDS.search(label).start()]
-            partners = [name for name in images if name == start] or (images if len(labels) == 1 else [])
-            name = "_".join((*place.relative_to(folder).parts, partners[0] if len(partners) == 1 else label))
+            partners = [start] if start in images else list(images) if len(labels) == 1 else []
+            name = _path_name(folder, place, partners[0] if len(partners) == 1 else label)
             if len(partners) == 1:
                 pairs.append(Pair(name, (files[partners[0]][0],), files[label][0]))
+                unused -= {*partners}
             else:
                 unmatched.append((name, f"It is not clear to which of {len(images)} images these labels belong."))
-    return Layout("pairs in a folder", (Channel("image"),), tuple(pairs), unmatched=tuple(unmatched)) if pairs else None
+        unmatched += [(_path_name(folder, place, name), "There is an image, but no labels.") for name in sorted(unused)]
+    if not pairs:
+        return None
+    return Layout("pairs in a folder", _numbered_channels(1), tuple(pairs), unmatched=tuple(unmatched))
 
 
-def _channels(description: dict, count: int) -> tuple[Channel, ...]:
-    """By the description ('channel_names' of nnU-Net, 'modality' of the Decathlon and nnU-Net's first version)."""
-    given = description.get("channel_names") or description.get("modality") or {}
-    if isinstance(given, dict) and len(given) == count:
-        names = [str(given[key]) for key in sorted(given, key=int)]
-        return tuple(Channel(name, modality_of(name)) for name in names)
+def _path_name(folder: Path, place: Path, name: str) -> str:
+    return "_".join((*place.relative_to(folder).parts, name))
+
+
+def _numbered_channels(count: int) -> tuple[Channel, ...]:
     return tuple(Channel("image" if count == 1 else f"channel {n}") for n in range(count))
-
-
-def _described(layout: Layout, description: dict) -> Layout:
-    names = {}
-    for one, other in (description.get("labels") or {}).items():
-        name, value = (str(other), int(one)) if str(one).isdigit() else (one, other)
-        if not isinstance(value, int):
-            raise InputError(
-                f"The label '{name}' stands for several values ({value}), which a labelmap of one structure a voxel"
-                " cannot say.",
-                "Write a dataset.json in which every label has one value.",
-            )
-        names[value] = name
-    ignored = next((value for value, name in names.items() if name.lower() == "ignore"), None)
-    named = {value: name for value, name in names.items() if value not in (0, ignored)}
-    return replace(layout, names=named, ignored=ignored)
-
-
-def _patients(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"case", "patient"} <= set(rows[0]):
-        raise InputError(f"'{path}' lacks the columns 'case' and 'patient'.", "Add them, or remove the file.")
-    return {row["case"]: row["patient"] for row in rows}
-
-
-def _about(description: dict) -> dict:
-    keys = {"title": "name", "source": "reference", "licence": "licence"}
-    found = {key: description.get(theirs) for key, theirs in keys.items()}
-    found["licence"] = found["licence"] or description.get("license")
-    return {key: str(value) for key, value in found.items() if value}

@@ -1,13 +1,17 @@
-"""Names of structures as people write them, made comparable."""
+"""Names of structures and modalities as people write them, made comparable."""
 
 from __future__ import annotations
 
 import re
 
-from .layouts import modality_of
-
 _SIDES = {"l": "left", "lt": "left", "left": "left", "r": "right", "rt": "right", "right": "right"}
 _BETWEEN = re.compile(r"[\s_\-.,;:/~^]+|(?<=[a-z])(?=[A-Z])")
+_MODALITIES = {
+    "PT": r"pet|pt|suv",
+    "CT": r"ct|cbct",
+    "MR": r"mri?|t[12](w|c|ce|gd|fs|n|f)?|flair|dwi|adc",
+    "US": r"us",
+}
 _NUMBERED = re.compile(r"([A-Za-z]{2,})\d+")  # not the levels of the spine, such as L5
 
 
@@ -26,6 +30,14 @@ def group_name(name: str) -> str:
     if words and (match := _NUMBERED.fullmatch(words[-1])):
         words[-1] = match[1]
     return " ".join(words) or name
+
+
+def modality_of(word: str) -> str:
+    """DICOM's code for what people call a modality ('MRI', 'T1w', 'MR_T1', 'PET'), '' for other words."""
+    for modality, pattern in _MODALITIES.items():
+        if any(re.fullmatch(pattern, part, re.I) for part in re.split(r"[-_ ]", word)):
+            return modality
+    return ""
 
 
 def _words(name: str) -> list[str]:

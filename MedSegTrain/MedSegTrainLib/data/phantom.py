@@ -13,7 +13,7 @@ from MedSegDLLib.volume import Grid, Volume
 
 from .phantom_anatomy import Anatomy
 from .phantom_canvas import Canvas
-from .phantom_organs import (
+from .phantom_fields import (
     BODY,
     HEART,
     LEFT_LUNG,
@@ -23,8 +23,8 @@ from .phantom_organs import (
     SPINAL_CORD,
     TRACHEA,
     VERTEBRAE,
-    draw_organs,
 )
+from .phantom_organs import draw_organs
 
 _PSF_MM = 0.6  # sigma of the scanner's blur
 _VOXEL_BLUR = 0.35  # sigma, in voxels, of the averaging inside a voxel beyond the antialiased edge

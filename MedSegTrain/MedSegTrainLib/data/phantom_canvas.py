@@ -7,9 +7,11 @@ grid, so the same phantom exists at every spacing.
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 FAR_MM = 60.0
 UPRIGHT = np.eye(3)
+EVERYWHERE = (slice(None),) * 3
 _STRIDE = 4  # windows are found on every fourth voxel: a sixty-fourth of the work
 
 
@@ -72,6 +74,14 @@ class Canvas:
         reach = max(first, last) + max(reach_mm, self.softness_mm)
         where = self.window(np.minimum(start, end) - reach, np.maximum(start, end) + reach)
         np.minimum(distance[where], cone(self.at(where), start, end, first, last), out=distance[where])
+
+
+def curve(points, radii, pieces: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth tube through a few points (mm) with the radii (mm) there, as short straight pieces."""
+    points = np.asarray(points, float)
+    steps = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    fine = np.linspace(0, steps[-1], pieces + 1)
+    return CubicSpline(steps, points)(fine), np.interp(fine, steps, np.broadcast_to(radii, len(points)))
 
 
 def cone(position: np.ndarray, start, end, first: float, last: float) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from MedSegDLLib.errors import InputError
+
 from .case import IGNORE
 from .found import Findings, FoundStructure
 from .names import group_name, normalised
@@ -16,6 +18,9 @@ def propose(findings: Findings) -> StructureTable:
 
     Values of labelmaps stay what they are. Of other structures, those of the same code become one, and those without
     codes whose names differ only by a running number or by the image they were drawn on ('GTV_1' and 'GTV 2').
+
+    Raises:
+        InputError: there is no structure, or there are more than a labelmap can hold.
     """
     found: dict[tuple, FoundStructure] = {}
     cases = Counter()
@@ -25,8 +30,20 @@ def propose(findings: Findings) -> StructureTable:
         cases.update(structures.keys())
     ordered = sorted(found.values(), key=lambda one: (one.value or 0, group_name(one.name).casefold(), one.name))
     names = _model_names(sorted(ordered, key=lambda one: -cases[_key(one)]))
+    _check_count(len({*names.values()}))
     rows = [_proposed(one, names[_key(one)], cases[_key(one)]) for one in ordered]
     return StructureTable(with_values(rows))
+
+
+def _check_count(structures: int) -> None:
+    if not structures:
+        raise InputError("The labels hold no structure: every voxel is background.", "Choose cases with structures.")
+    if structures >= IGNORE:
+        raise InputError(
+            f"The labels hold {structures} structures, and a model can have {IGNORE - 1}.",
+            "If they are numbers of single objects, give each object a mask file of its own, CASE/masks/*.png beside"
+            " CASE/images/*.png, or give all objects the value 1.",
+        )
 
 
 def _key(found: FoundStructure) -> tuple:

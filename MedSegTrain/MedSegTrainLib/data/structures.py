@@ -134,6 +134,11 @@ def with_values(rows: list[Row]) -> list[Row]:
 
 
 def _check(table: StructureTable) -> None:
+    structure_of: dict[tuple[str, str], str] = {}
+    for row in table.rows:
+        first = structure_of.setdefault((row.name, row.code), row.structure)
+        if first != row.structure:
+            raise InputError(f"'{row.name}' has two rows, for '{first}' and for '{row.structure}'.", "Remove one.")
     kept = [row for row in table.rows if row.is_kept and row.structure != NOT_ANNOTATED]
     name_of_value, value_of_name = {}, {}
     for row in kept:

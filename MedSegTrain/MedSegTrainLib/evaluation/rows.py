@@ -94,7 +94,10 @@ def read_rows(path: str | Path) -> list[Row]:
     path = Path(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [_row(data) for data in csv.DictReader(file, strict=True)]
+            reader = csv.DictReader(file, strict=True)
+            if missing := {*_BEFORE, _AFTER} - {*(reader.fieldnames or ())}:
+                raise ValueError(f"it lacks the column '{min(missing)}'")
+            return [_row(data) for data in reader]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(
             f"'{path}' is not a table of results: {type(error).__name__} {error}.",

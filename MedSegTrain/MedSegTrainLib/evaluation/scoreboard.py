@@ -80,10 +80,12 @@ def scoreboard(rows: Mapping[str, Sequence[Row]], name: str) -> Scoreboard:
         values = _values([its[place] for its in by_place], chosen)
         if values:
             means.setdefault(place[0], []).append(values)
-    if len(rows) < 2 or not means:
+    if len(rows) < 2:
+        raise InputError("A comparison needs two methods at least.", "Name the results of each.")
+    if not means:
         raise InputError(
-            f"There are {len(means)} cases for which each of these methods ({len(rows)}) has '{name}'.",
-            "Compare results of at least two methods on the same cases.",
+            f"There is no case for which each of these {len(rows)} methods has '{name}'.",
+            "Compare results on the same cases and structures.",
         )
     patients = {row.case: row.patient for its in rows.values() for row in its}
     values = np.array([np.mean(its, axis=0) for its in means.values()])

@@ -80,8 +80,11 @@ def grouped(rows: Iterable[Row], attribute: str) -> dict[str, list[Row]]:
 
 
 def _value(row: Row, name: str) -> float | None:
-    """A method that gave no result is not spared: it counts as a miss does."""
-    return measure(name).worst if row.status == FAILED else row.value(name)
+    """A method that gave no result is not spared: it counts as a miss does. Volumes, which it has none of, do not."""
+    if row.status != FAILED:
+        return row.value(name)
+    defined = measure(name)
+    return None if defined.unit == "ml" else defined.worst
 
 
 def _moments(numbers: np.ndarray) -> tuple[float | None, float | None, float | None]:

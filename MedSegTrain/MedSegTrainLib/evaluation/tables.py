@@ -93,7 +93,7 @@ def text(table: Table) -> str:
 def markdown(table: Table) -> str:
     heads, *body = table
     lines = [heads, ("---", *["---:"] * (len(heads) - 1)), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _summary_row(title: str, rows: Sequence[Row], names: Sequence[str], summary_of) -> tuple[str, ...]:

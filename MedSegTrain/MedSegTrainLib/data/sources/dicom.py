@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,20 +32,40 @@ def find_dicom_files(files: Iterable[Path]) -> Findings:
 
 def _findings(scan: Scan, place: str) -> Findings:
     skipped = [Skipped(str(path), str(reason)) for path, reason in scan.damaged.items()]
-    images, drawings = [], []
-    for series in scan.series:
+    copies, images, drawings, unusable = [], [], [], {}
+    for series in (_without_copies(series, copies) for series in scan.series):
         if series.headers[0].get("SOPClassUID") in DRAWING_CLASSES:
             drawings += _drawings(series, skipped)
         elif _is_usable(series, skipped):
             images.append(series)
-    cases = _cases(images, drawings, skipped)
+        else:
+            unusable[series.uid] = _called(series)
+    cases = _cases(images, drawings, unusable, skipped)
     if not cases:
         reason = f" The first, '{skipped[0].what}': {skipped[0].why}" if skipped else ""
         raise InputError(
             f"{place} holds no image with labels, neither files in pairs nor DICOM with RTSTRUCT or SEG.{reason}",
             "Choose the folder that holds both the images and their structures.",
         )
-    return Findings("DICOM", cases, tuple(skipped))
+    return Findings("DICOM", cases, (*skipped, *copies))
+
+
+def _without_copies(series: Series, skipped: list[Skipped]) -> Series:
+    """Studies are often copied into several folders; of files that are the same to the byte one is enough."""
+    first_of: dict[str, Path] = {}
+    kept = []
+    for path, header in zip(series.files, series.headers):
+        first = first_of.setdefault(str(header.get("SOPInstanceUID") or path), path)
+        if first is path or not filecmp.cmp(first, path, shallow=False):
+            kept.append((path, header))
+    copies = len(series.files) - len(kept)
+    if not copies:
+        return series
+    skipped.append(
+        Skipped(_called(series), f"Files of it are there more than once ({copies} copies); each counts once.")
+    )
+    files, headers = zip(*kept)
+    return replace(series, files=files, headers=headers)
 
 
 def _is_usable(series: Series, skipped: list[Skipped]) -> bool:
@@ -65,7 +87,9 @@ def _drawings(series: Series, skipped: list[Skipped]) -> list[DicomDrawing]:
     return found
 
 
-def _cases(images: list[Series], drawings: list[DicomDrawing], skipped: list[Skipped]) -> tuple[FoundCase, ...]:
+def _cases(
+    images: list[Series], drawings: list[DicomDrawing], unusable: dict[str, str], skipped: list[Skipped]
+) -> tuple[FoundCase, ...]:
     """One for each patient and frame of reference, with what was drawn in it."""
     groups = defaultdict(list)
     for series in images:
@@ -73,10 +97,13 @@ def _cases(images: list[Series], drawings: list[DicomDrawing], skipped: list[Ski
     drawn = defaultdict(list)
     for drawing in drawings:
         group = _group_of(drawing, groups)
-        if group is None:
-            skipped.append(Skipped(drawing.name, "The series that it was drawn on is not among the images."))
-        else:
+        if group is not None:
             drawn[group].append(drawing)
+        elif drawing.image in unusable:
+            why = f"The series that it was drawn on, '{unusable[drawing.image]}', cannot be used."
+            skipped.append(Skipped(drawing.name, why))
+        else:
+            skipped.append(Skipped(drawing.name, "The series that it was drawn on is not among the images."))
     for group, members in groups.items():
         if group not in drawn:
             reason = "It is an image without structures: no RTSTRUCT or SEG refers to it."
@@ -105,13 +132,17 @@ def _group_of(drawing: DicomDrawing, groups: dict) -> tuple | None:
 def _names(groups: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """The patient's id; with a tail that follows from the frame of reference where a patient has several."""
     groups = list(groups)
-    counts = Counter(safe_name(patient).casefold() for patient, _ in groups)
+    counts = Counter(_name_of(patient).casefold() for patient, _ in groups)
     names = {}
     for patient, frame in groups:
-        name = safe_name(patient)
+        name = _name_of(patient)
         tail = hashlib.sha256(f"{patient}/{frame}".encode()).hexdigest()[:6]
         names[patient, frame] = name if counts[name.casefold()] == 1 else f"{name}-{tail}"
     return names
+
+
+def _name_of(patient: str) -> str:
+    return safe_name(patient or "patient without ID")
 
 
 def _case(name: str, members: list[Series], drawings: list[DicomDrawing]) -> FoundCase:

@@ -13,10 +13,10 @@ from MedSegDLLib.volume import Grid
 
 from ..case import Case, check_same_grid
 from ..dataset import Skipped
-from ..examination import examine_all
+from ..examination import Examination, examine_all
 from ..found import Drawing, Findings, FoundCase, FoundImage, FoundStructure
 from ..images import read_image, read_values
-from ..layouts import Layout, Pair
+from ..layouts import NAMES_BELONG_TOGETHER, Layout, Pair
 from ..structures import name_of
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
@@ -52,29 +52,31 @@ def find_in_folder(
         CancelledError
     """
     skipped = [Skipped(*item) for item in layout.unmatched]
-    values_of = {} if layout.names else _values(folder, layout, progress, cancelled)
+    seen = {} if layout.names else _seen(folder, layout, progress, cancelled)
     cases = []
     for pair in layout.pairs:
         if pair.label.name.lower().endswith(SEGMENTATION_SUFFIX):
             _add_segmentation(pair, layout, cases, skipped)
             continue
-        values = layout.names or {value: name_of(value) for value in values_of[pair.name]}
+        if pair.name in seen and seen[pair.name].counts is None:
+            skipped.append(Skipped(pair.name, seen[pair.name].problem))
+            continue
+        values = layout.names or {value: name_of(value) for value in sorted({*seen[pair.name].counts} - {0})}
         if layout.ignored:
             values = values | {layout.ignored: "ignore"}
         cases.append(_case(pair, layout, LabelFile(pair.label, values)))
     if not cases:
         why = f" The first, '{skipped[0].what}': {skipped[0].why}" if skipped else ""
-        raise InputError(f"'{folder}' holds no image with labels.{why}", "Add labelled cases.")
+        raise InputError(f"'{folder}' holds no image with labels that can be read.{why}", NAMES_BELONG_TOGETHER)
     channels = tuple(channel.name for channel in layout.channels)
     return Findings(layout.kind, tuple(cases), tuple(skipped), channels, layout.about)
 
 
-def _values(folder: Path, layout: Layout, progress, cancelled) -> dict[str, list[int]]:
-    """The values of each label file that can be read; the import says why the others cannot."""
+def _seen(folder: Path, layout: Layout, progress, cancelled) -> dict[str, Examination]:
+    """What is known of each labelmap; the import says what else is wrong with a case than labels without a value."""
     labelmaps = [pair for pair in layout.pairs if not pair.label.name.lower().endswith(SEGMENTATION_SUFFIX)]
     cases = [Case(pair.name, pair.images, pair.label) for pair in labelmaps]
-    seen = examine_all(folder, cases, progress, cancelled)
-    return {case.name: sorted({*(one.counts or {})} - {0}) for case, one in zip(cases, seen)}
+    return dict(zip((case.name for case in cases), examine_all(folder, cases, progress, cancelled)))
 
 
 def _add_segmentation(pair: Pair, layout: Layout, cases: list[FoundCase], skipped: list[Skipped]) -> None:

@@ -14,6 +14,7 @@ from MedSegDLLib.volume import Grid
 from ..dataset import Skipped
 from ..found import Drawing, Findings, FoundCase, FoundImage, FoundStructure
 from ..images import PICTURE_SUFFIXES, read_image, read_values
+from ..patients import read_patients
 
 OBJECT = FoundStructure("object", 1)
 """All objects are of one kind, for which the data have no name."""
@@ -57,8 +58,10 @@ def is_microscopy(folder: Path) -> bool:
 
 def find_microscopy(folder: Path) -> Findings:
     """A case for each folder. Raises InputError where none can be used."""
-    cases, skipped = [], []
-    for place in _folders(folder):
+    places = _folders(folder)
+    patients, unknown = read_patients(folder, [place.name for place in places])
+    cases, skipped = [], [Skipped(*item) for item in unknown]
+    for place in places:
         images, masks = _pictures(place / "images"), _pictures(place / "masks")
         if len(images) != 1:
             skipped.append(Skipped(place.name, f"It has {len(images)} images; one is expected."))
@@ -68,7 +71,8 @@ def find_microscopy(folder: Path) -> Findings:
             skipped.append(Skipped(place.name, f"It has {len(masks)} objects; {_MOST_OBJECTS} are possible."))
         else:
             image = FoundImage("image", "image", "", partial(read_image, images[0]))
-            cases.append(FoundCase(place.name, place.name, (image,), (ObjectMasks(masks),), (*images, *masks)))
+            patient = patients.get(place.name, place.name)
+            cases.append(FoundCase(place.name, patient, (image,), (ObjectMasks(masks),), (*images, *masks)))
     if not cases:
         raise InputError(f"'{folder}' holds no picture with masks.", "Check the folder.")
     return Findings("microscopy with a mask for each object", tuple(cases), tuple(skipped), ("image",))
