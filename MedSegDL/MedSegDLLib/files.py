@@ -65,10 +65,19 @@ def folders_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def check_name(path: Path) -> None:
+    """Raise InputError for a name of another encoding, at which SimpleITK takes the whole process down with it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("The name of the file is not in UTF-8.", "Rename it.", repr(path)) from error
+
+
 def _opened(path: Path) -> sitk.ImageFileReader:
     """A reader that has read the header of a grey-scale image."""
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
+    check_name(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     with _unreadable(path):

@@ -153,10 +153,16 @@ def test_a_corrupt_case_is_left_out_and_the_others_are_judged(data, tmp_path):
     assert facts["data"]["cases"] == 8 and facts["data"]["skipped"] == 1
 
 
-def test_data_that_are_not_there_fail_their_runs_with_a_reason(tmp_path):
+def test_data_that_are_not_there_are_said_before_anything_runs(tmp_path):
+    with pytest.raises(InputError, match="The data set 'balls' of the plan is not there.*with --data"):
+        call.benchmark(written(tmp_path, networks=[]), tmp_path / "runs", where=ON_THE_CPU)
+
+
+def test_a_data_set_that_cannot_be_read_fails_its_runs_with_a_reason(tmp_path):
+    (tmp_path / "balls").mkdir()
     runs = tmp_path / "runs"
     assert call.benchmark(written(tmp_path, networks=[]), runs, where=ON_THE_CPU) == call.SOME_FAILED
-    assert "There is no folder" in opened(runs).runs[0].state().reason
+    assert "balls" in opened(runs).runs[0].state().reason
 
 
 @pytest.mark.parametrize(

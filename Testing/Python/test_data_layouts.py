@@ -139,7 +139,7 @@ def test_a_name_in_another_encoding_is_left_out_and_does_not_end_the_process(tmp
     dataset = open_dataset(tmp_path)
     assert [case.name for case in dataset.cases] == ["case_0"]
     assert [(item.what, item.why) for item in dataset.skipped] == [
-        ("M\\udcfcller", "The name of the file is not in UTF-8. Rename it.")
+        ("M\\udcfcller", "The labels cannot be read. The name of the file is not in UTF-8. Rename it.")
     ]
     dataset.write()
     assert open_dataset(tmp_path).skipped == dataset.skipped

@@ -220,3 +220,12 @@ def test_an_image_and_its_mask_share_a_grid(shared_data):
     assert image.grid.agrees_with(mask.grid)
     assert np.allclose(image.grid.spacing_mm, 1, atol=0.01)
     assert sorted(np.unique(mask.array)) == [0, 1]
+
+
+def test_a_name_in_another_encoding_is_refused_where_simpleitk_would_end_the_process(tmp_path):
+    path = write_image(np.zeros((4, 4, 4), np.int16), tmp_path / "a.nii")
+    try:
+        path = path.rename(tmp_path / "M\udcfcller.nii")
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system has no names that are not in UTF-8")
+    assert "not in UTF-8" in refusal(path).message

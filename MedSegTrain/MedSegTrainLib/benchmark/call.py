@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from MedSegDLLib.errors import DeviceError
+from MedSegDLLib.errors import DeviceError, InputError
 from MedSegDLLib.interaction.measures import seconds_text
 
 from ..data.overview import counted
@@ -72,7 +72,10 @@ def benchmark(
     made, aside = folders.create(output.resolve(), plan)
     for name in aside:
         print(f"{name}: the plan has changed; earlier results stay beside it and do not count.")
-    queue = Queue(_tasks(made, (data or plan_file.parent).resolve(), only, where, work), budget, _tell_start, _tell_end)
+    data = (data or plan_file.parent).resolve()
+    queue = Queue(_tasks(made, data, only, where, work), budget, _tell_start, _tell_end)
+    if where.scheduler != "dask":  # whose workers may find the data where this computer does not
+        _check_data(queue.left, data)
     _tell_summary(made)
     _work(queue, where)
     _tell_summary(made)
@@ -129,6 +132,15 @@ def _work(queue: Queue, where: Where) -> None:
 
         with client_of(where.cluster, where.workers) as client:
             on_dask(queue, client)
+
+
+def _check_data(tasks: Sequence[Task], data: Path) -> None:
+    for data_set in {task.run.order.data_set.name: task.run.order.data_set for task in tasks}.values():
+        if not (data / data_set.path).exists():
+            raise InputError(
+                f"The data set '{data_set.name}' of the plan is not there: there is no {data / data_set.path}.",
+                "Name the folder that holds it with --data.",
+            )
 
 
 def _check_gpu() -> None:

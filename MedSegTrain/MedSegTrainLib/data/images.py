@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from MedSegDLLib.engine.alignment import aligned
 from MedSegDLLib.errors import InputError
-from MedSegDLLib.files import VOLUME_SUFFIXES, read_volume
+from MedSegDLLib.files import VOLUME_SUFFIXES, check_name, read_volume
 from MedSegDLLib.volume import Grid, Volume
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -34,7 +34,6 @@ def read_image(path: Path | str) -> Volume:
         InputError: the file is missing, damaged, or neither a volume nor a picture.
     """
     path = Path(path)
-    _check_name(path)
     return _read_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
 
 
@@ -45,7 +44,6 @@ def read_values(path: Path | str) -> Volume:
         InputError: the file cannot be read, is in colour, or holds negative or broken numbers.
     """
     path = Path(path)
-    _check_name(path)
     try:
         volume = _read_label_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else read_volume(path)
     except InputError as error:
@@ -72,14 +70,6 @@ def resampled(volume: Volume, grid: Grid) -> Volume:
     return Volume(aligned(volume, grid), grid.ijk_to_ras, volume.modality, volume.name)
 
 
-def _check_name(path: Path) -> None:
-    """SimpleITK takes the whole process down with it at a name of another encoding."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise InputError("The name of the file is not in UTF-8.", "Rename it.", repr(path)) from error
-
-
 def _read_picture(path: Path) -> Volume:
     pixels = _pixels(path)
     return _as_volume(pixels if pixels.ndim == 2 else _grey(pixels), path)
@@ -103,6 +93,7 @@ def _pixels(path: Path) -> np.ndarray:
     """(j, i) or (j, i, components)."""
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
+    check_name(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
