@@ -20,6 +20,7 @@ from MedSegTrainLib.benchmark.report.comparison import compare, papers_winners, 
 from MedSegTrainLib.benchmark.report.data_set import data_set_sections
 from MedSegTrainLib.benchmark.report.document import Document, Section, Table
 from MedSegTrainLib.benchmark.report.numbers import duration, listed, p_value, without_folders
+from MedSegTrainLib.benchmark.report.overview import overview
 from MedSegTrainLib.benchmark.report.published import DUAL_ATTENTION, FCNN, PUBLISHED
 from MedSegTrainLib.benchmark.report.write import markdown, write
 from MedSegTrainLib.benchmark.runs import FAILED, RUNNING, Result, Run
@@ -245,6 +246,25 @@ def test_the_tables_hold_what_was_measured(whole):
     structures = table_of(document, "balls-structures")
     assert structures.heads[:4] == ("structure", "method", "Dice", "Accuracy") and len(structures.rows) == 6
     assert structures.rows[0][-1] == "0.25" and "-" in structures.rows[0], "no segmentation accuracy was measured"
+
+
+def test_a_paper_whose_networks_are_not_in_the_plan_has_no_table(whole):
+    results = collect(whole).data_sets[0]
+    threshold = next(method for method in results.methods if not method.network)
+    titles = [section.title for section in data_set_sections(results, whole.plan, pictures=False)]
+    alone = data_set_sections(replace(results, methods=(threshold,)), whole.plan, pictures=False)
+    assert titles.count("balls: beside the papers") == 1
+    assert [section.title for section in alone] == [title for title in titles if title not in _OF_NETWORKS]
+
+
+_OF_NETWORKS = ("balls: beside the papers", "balls: training", "balls: significance")
+
+
+def test_hardware_and_versions_are_told_once_for_all_data_sets(whole):
+    results = collect(whole)
+    facts = overview(replace(results, data_sets=results.data_sets * 2)).parts[0].rows
+    assert [head for head, _ in facts].count("Cases") == 2
+    assert facts[-2:] == [("Hardware", "A processor, 2 cores"), ("Versions", "Python 3.11.7, torch 2.8.0")]
 
 
 def test_methods_that_lack_the_same_runs_are_named_in_one_sentence(half):

@@ -21,12 +21,7 @@ def data_set_sections(results: DataSetResults, plan: Plan, pictures: bool) -> li
     found = compare(results)
     sections = [
         Section(name, tuple(_findings(results, found)), (comparison.ranking(found),) if found else ()),
-        Section(
-            f"{name}: beside the papers",
-            ("Both papers' tables in their form. Their figures are on other data and stand here for the order alone.",),
-            tuple(tables.beside(published, results) for published in PUBLISHED),
-            level=3,
-        ),
+        *_beside_the_papers(results),
         Section(f"{name}: scores", (), _scores(results, plan, found), level=3),
         Section(f"{name}: cost", (), _costs(results), level=3),
     ]
@@ -39,6 +34,12 @@ def data_set_sections(results: DataSetResults, plan: Plan, pictures: bool) -> li
     if pictures and (examples := _examples(results)):
         sections.append(Section(f"{name}: examples", (), (examples,), level=3))
     return sections
+
+
+def _beside_the_papers(results: DataSetResults) -> list[Section]:
+    found = tuple(filter(None, (tables.beside(published, results) for published in PUBLISHED)))
+    words = "The papers' tables in their form. Their figures are on other data and stand here for the order alone."
+    return [Section(f"{results.title}: beside the papers", (words,), found, level=3)] if found else []
 
 
 def _findings(results: DataSetResults, found: Comparison | None) -> list[str]:

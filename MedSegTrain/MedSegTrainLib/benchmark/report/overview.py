@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from ..folder import summary
 from ..plan import Plan
@@ -22,6 +23,7 @@ def overview(results: Results) -> Section:
         ("Seeds", f"{listed(map(str, plan.seeds))}; of the split {plan.split_seed}"),
         ("Recipe", _recipe(plan)),
         *(row for each in results.data_sets for row in _facts(each)),
+        *_machines(results.data_sets),
     ]
     paragraphs = [plan.note] if plan.note else []
     if any(state.name != DONE for state in states):
@@ -43,7 +45,7 @@ def _recipe(plan: Plan) -> str:
 
 
 def _facts(results: DataSetResults) -> list[tuple[str, str]]:
-    """What the finished runs say of the data, and of where they ran."""
+    """What the finished runs say of the data."""
     about = next(iter(results.facts("data", "about")), {})
     source = "; ".join(without_folders(str(about[key])) for key in ("title", "source", "licence") if about.get(key))
     cases = results.facts("data", "cases")
@@ -51,12 +53,17 @@ def _facts(results: DataSetResults) -> list[tuple[str, str]]:
         (f"Data set {results.data_set.name}", ", ".join(filter(None, [results.title, source]))),
         ("Cases", f"{listed(map(str, cases))} of {listed(map(str, results.facts('data', 'patients')))} patients"),
         ("Structures", ", ".join(results.structures) or "none yet"),
-        ("Hardware", listed(results.facts("hardware"))),
-        ("Versions", "; ".join(_versions(each) for each in results.facts("versions"))),
     ]
     if len(results.facts("data", "digest")) > 1:
         rows.append(("Warning", "Not all runs saw the same cases: the data set changed while the benchmark ran."))
     return [row for row in rows if cases or row[0].startswith("Data set")]
+
+
+def _machines(data_sets: Sequence[DataSetResults]) -> list[tuple[str, str]]:
+    """Where the finished runs ran, and with what."""
+    hardware = dict.fromkeys(name for each in data_sets for name in each.facts("hardware"))
+    versions = dict.fromkeys(_versions(found) for each in data_sets for found in each.facts("versions"))
+    return [("Hardware", listed(hardware)), ("Versions", "; ".join(versions))] if hardware else []
 
 
 def _versions(versions: dict[str, str]) -> str:

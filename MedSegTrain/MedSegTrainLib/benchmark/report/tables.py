@@ -87,8 +87,10 @@ def costs(results: DataSetResults) -> Table:
     )
 
 
-def beside(published: Published, results: DataSetResults) -> Table:
-    """A paper's table with our figures beside its own."""
+def beside(published: Published, results: DataSetResults) -> Table | None:
+    """A paper's table with our figures beside its own; None where none of its networks is in the plan."""
+    if not {entry.network for entry in published.entries} & {method.network for method in results.methods}:
+        return None
     rows = [
         (
             entry.label,
