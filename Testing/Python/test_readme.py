@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import re
 from pathlib import Path
@@ -84,6 +85,44 @@ def test_the_seconds_of_a_click_are_what_was_measured():
     own = [course for course in result("clicks")["courses"] if course["peer"] == PEERS[0]]
     seconds = [value for course in own for value in course["seconds"]]
     assert f"A click takes {median(seconds):.2f} s in the median here, {max(seconds):.2f} s at worst" in text
+
+
+# Benchmarks
+
+
+def table(benchmark: str, name: str) -> dict[str, dict[str, str]]:
+    """Rows of a committed table by their method."""
+    path = RESULTS / f"{benchmark}-narrow" / "tables" / f"{name}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["method"]: row for row in csv.DictReader(file)}
+
+
+def cells_of(row: dict[str, str], *columns: str) -> list[str]:
+    return [row[column] for column in columns]
+
+
+def test_the_methods_on_hippocampi_are_those_of_the_report():
+    columns = ("rank", "method", "mean Dice", "95 % interval")
+    ranking = table("hippocampus", "hippocampus-mr-ranking").values()
+    assert rows_after("| place | method |") == [cells_of(row, *columns) for row in ranking]
+
+
+def test_the_networks_on_sarcomas_are_those_of_the_report():
+    rankings = [table("sarcoma", f"{name}-ranking") for name in ("ct", "mr", "ct-mr-pet")]
+    rows = rows_after("| mean Dice (95 % interval) | CT |")
+    assert {method for method, *_ in rows} == set(rankings[0])
+    for method, *cells in rows:
+        told = [cells_of(ranking[method], "mean Dice", "95 % interval") for ranking in rankings]
+        assert cells == [f"{dice} ({interval})" for dice, interval in told]
+
+
+def test_the_methods_on_nuclei_are_those_of_the_report():
+    ranking, objects = (table("nuclei", f"nuclei-microscopy-{name}") for name in ("ranking", "objects"))
+    rows = rows_after("| method | mean Dice | 95 % interval | AP |")
+    assert rows == [
+        [*cells_of(row, "method", "mean Dice", "95 % interval"), *cells_of(objects[method], "Bowl AP", "Bowl AP50")]
+        for method, row in ranking.items()
+    ]
 
 
 # Messages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ..examples import BEST, MEDIAN, WORST, Example
 from ..plan import Plan
@@ -61,19 +61,23 @@ def _left_out(method: MethodResults) -> str:
     return f"{method.label} is left out of the ranking: only {method.cases} of its cases are done."
 
 
-def _incomplete(methods: Iterable[MethodResults]) -> list[str]:
+def _incomplete(methods: Sequence[MethodResults]) -> list[str]:
     """A sentence for all methods that lack the same runs."""
     alike: dict[tuple, list[str]] = {}
     for method in methods:
         if method.finished and method.missing:
             alike.setdefault((tuple(method.missing), method.cases), []).append(method.label)
-    return [_lacking(labels, missing, cases) for (missing, cases), labels in alike.items()]
+    whoever = {method.label for method in methods}
+    return [
+        _lacking("All methods" if whoever == set(labels) else listed(labels), len(labels), missing, cases)
+        for (missing, cases), labels in alike.items()
+    ]
 
 
-def _lacking(labels: list[str], missing: tuple, cases: int) -> str:
-    lack, whose = ("lacks", "its") if len(labels) == 1 else ("lack", "their")
+def _lacking(who: str, count: int, missing: tuple, cases: int) -> str:
+    lack, whose = ("lacks", "its") if count == 1 else ("lack", "their")
     places = [f"fold {fold} (seed {seed})" for fold, seed in missing]
-    return f"{listed(labels)} {lack} {listed(places)}: {whose} figures are of {cases} cases."
+    return f"{who} {lack} {listed(places)}: {whose} figures are of {cases} cases."
 
 
 def _scores(results: DataSetResults, plan: Plan, found: Comparison | None) -> tuple:
